@@ -1,0 +1,32 @@
+//! From what an operator wrote to one validated, immutable [`Plan`].
+//!
+//! Flags are read into words, words into a plan, and every mistake on the way
+//! is a [`ConfigError`] that names the place, what is wrong there, and what
+//! would be right. Behind the plan nothing is checked again.
+
+mod build;
+mod index;
+mod plan;
+pub mod words;
+
+pub use build::{Draft, ForwardDraft, ZoneDraft, build};
+pub use plan::{Cluster, Forward, OnMissing, Plan, Route, Settings, Truncated, Zone};
+
+/// A mistake in flags or configuration: the operator's to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The flag, and the word in it.
+    pub place: String,
+    /// What is wrong there.
+    pub wrong: String,
+    /// What would be right.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}; {}", self.place, self.wrong, self.remedy)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,179 @@
+//! The plan: everything the daemon needs to know about what it serves, checked
+//! and immutable. Workers share it and never ask anything else.
+
+use super::index::NameIndex;
+use crate::wire::name::{FlatName, Suffix};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// What is done about a cluster that is missing from a positive answer (M6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMissing {
+    /// Its last good answer fills in where one is held; else as `Partial`.
+    #[default]
+    Stale,
+    /// The answer goes out without it, and says so (EDE 23).
+    Partial,
+    /// SERVFAIL: no answer is better than half of one.
+    Fail,
+}
+
+/// What a truncated answer carries (T1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Truncated {
+    /// The whole records that fit.
+    #[default]
+    Records,
+    /// None: the client has to ask again over TCP anyway.
+    Empty,
+}
+
+/// What holds for all zones alike.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where UDP and TCP are served.
+    pub listen: Vec<SocketAddr>,
+    /// Workers: threads, each with sockets of its own.
+    pub workers: NonZeroUsize,
+    /// The largest UDP message sent to a client, in octets, 512 to 4096.
+    pub max_udp_payload: u16,
+    /// Every query is answered this long after it came, at the latest.
+    pub deadline: Duration,
+    /// What is done about missing clusters.
+    pub on_missing: OnMissing,
+    /// Fewer clusters than this make a positive answer SERVFAIL.
+    pub min_clusters: usize,
+    /// The longest TTL, in seconds, in an answer that lacks a cluster.
+    pub incomplete_ttl: u32,
+    /// What a truncated answer carries.
+    pub truncated: Truncated,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listen: Vec::new(),
+            workers: NonZeroUsize::MIN,
+            max_udp_payload: crate::wire::edns::DEFAULT_PAYLOAD,
+            // HAProxy and the JVM's resolver give up after one second (T5).
+            deadline: Duration::from_millis(800),
+            on_missing: OnMissing::default(),
+            min_clusters: 0,
+            // Long enough to be of use, short enough to be gone soon (M6).
+            incomplete_ttl: 5,
+            truncated: Truncated::default(),
+        }
+    }
+}
+
+/// A cluster's DNS as one zone sees it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The zone the cluster's own names are under.
+    pub suffix: Suffix,
+    /// What marks the cluster in our names: 1 to 62 octets of one label.
+    pub prefix: Box<[u8]>,
+    /// Its servers, as indices into [`Plan::servers`]; at least one.
+    pub servers: Vec<usize>,
+    /// How operators and EDE texts call it: suffix and prefix as configured.
+    pub label: String,
+}
+
+/// A distributed zone: asked of every cluster, answered as one.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    /// The zone's name, as configured.
+    pub name: Suffix,
+    /// The clusters behind it, in the order of their answers (M1).
+    pub clusters: Vec<Cluster>,
+    /// RDATA names of the synthesised SOA and NS (Q8).
+    pub primary: Suffix,
+    /// The mailbox of the synthesised SOA.
+    pub mailbox: Suffix,
+}
+
+/// Servers for names outside every zone (Q7).
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Names at or under this one are forwarded.
+    pub name: Suffix,
+    /// Indices into [`Plan::servers`], in order of preference; at least one.
+    pub servers: Vec<usize>,
+}
+
+/// Where a question goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// To the zone with this index.
+    Zone(usize),
+    /// To the forward with this index.
+    Forward(usize),
+}
+
+/// Everything there is to know, checked.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What holds for all zones.
+    pub settings: Settings,
+    /// The distributed zones.
+    pub zones: Vec<Zone>,
+    /// The forwards.
+    pub forwards: Vec<Forward>,
+    /// Every server named anywhere, once.
+    pub servers: Vec<SocketAddr>,
+    /// What the operator should know but need not mend.
+    pub warnings: Vec<String>,
+    zone_index: NameIndex,
+    forward_index: NameIndex,
+}
+
+impl Plan {
+    pub(super) fn new(
+        settings: Settings,
+        zones: Vec<Zone>,
+        forwards: Vec<Forward>,
+        servers: Vec<SocketAddr>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let zone_index = NameIndex::new(zones.iter().map(|zone| &zone.name));
+        let forward_index = NameIndex::new(forwards.iter().map(|forward| &forward.name));
+        Plan { settings, zones, forwards, servers, warnings, zone_index, forward_index }
+    }
+
+    /// Where a name, in lower case, is routed; `None` if we do not serve it.
+    pub fn route(&self, name: &FlatName) -> Option<Route> {
+        let zone = self.zone_index.longest(name).map(Route::Zone);
+        zone.or_else(|| self.forward_index.longest(name).map(Route::Forward))
+    }
+
+    /// The start-up lines: what is served where.
+    pub fn summary(&self) -> Vec<String> {
+        let listed = |servers: &[usize]| {
+            let all: Vec<String> = servers.iter().map(|&n| self.servers[n].to_string()).collect();
+            all.join(", ")
+        };
+        let listen: Vec<String> = self.settings.listen.iter().map(|a| a.to_string()).collect();
+        let mut lines = Vec::new();
+        for zone in &self.zones {
+            lines.push(format!(
+                "zone {} from {} clusters on {} (UDP and TCP)",
+                zone.name,
+                zone.clusters.len(),
+                listen.join(", ")
+            ));
+            for cluster in &zone.clusters {
+                lines.push(format!(
+                    "  cluster {} prefix {} at {}",
+                    cluster.suffix,
+                    String::from_utf8_lossy(&cluster.prefix),
+                    listed(&cluster.servers)
+                ));
+            }
+        }
+        for forward in &self.forwards {
+            lines.push(format!("forward {} to {}", forward.name, listed(&forward.servers)));
+        }
+        lines
+    }
+}

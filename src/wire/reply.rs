@@ -1,0 +1,197 @@
+//! What a cluster sent, checked once before anything depends on it (U1).
+//!
+//! A reply that passes is whole: every name and every RDATA in it can be read
+//! to its end. One that does not pass never ends the wait for a good one.
+
+use super::name::{self, Budget};
+use super::{HEADER_LEN, Malformed, rdata, record};
+use domain::base::HeaderSection;
+use domain::base::iana::{Class, Opcode, Rcode, Rtype};
+
+/// Why a reply does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Shorter than a header, or not a response to a QUERY.
+    NotAResponse,
+    /// Not one question, or not ours: a late answer to a reused ID, or a
+    /// forgery.
+    WrongQuestion,
+    /// The right question, and then something that breaks the wire format.
+    Malformed,
+    /// A server that cannot read our query, and repeats no question to say so
+    /// (RFC 6891, 7, allows FORMERR to any OPT).
+    HeaderOnly,
+}
+
+impl From<Malformed> for Unfit {
+    fn from(_: Malformed) -> Self {
+        Unfit::Malformed
+    }
+}
+
+/// What a good reply says, apart from its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// The rcode of the header.
+    pub rcode: Rcode,
+    /// Truncated: the records are not to be used (T2).
+    pub truncated: bool,
+    /// Authoritative answer.
+    pub aa: bool,
+    /// Recursion available.
+    pub ra: bool,
+    /// Records in the answer, authority and additional sections.
+    pub counts: [u16; 3],
+    /// Where the first record begins.
+    pub records: usize,
+    /// Some record of the answer section could be data for the client.
+    pub has_answer: bool,
+    /// How long a negative answer may be kept, in seconds, by the SOA record
+    /// of the authority section (RFC 2308, 5).
+    pub negative_ttl: Option<u32>,
+}
+
+/// Checks a reply against the question that was sent: name, type and class in
+/// wire format. ID and socket are the caller's to check, before this.
+pub fn check(packet: &[u8], question: &[u8]) -> Result<Summary, Unfit> {
+    if packet.len() < HEADER_LEN {
+        return Err(Unfit::NotAResponse);
+    }
+    let section = HeaderSection::for_message_slice(packet);
+    let header = section.header();
+    if !header.qr() || header.opcode() != Opcode::QUERY {
+        return Err(Unfit::NotAResponse);
+    }
+    let counts = section.counts();
+    let rcode = header.rcode();
+    if counts.qdcount() == 0 && matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) {
+        return Err(Unfit::HeaderOnly);
+    }
+    let records = HEADER_LEN + question.len();
+    let echoed = packet.get(HEADER_LEN..records).ok_or(Unfit::WrongQuestion)?;
+    if counts.qdcount() != 1 || !same_question(echoed, question) {
+        return Err(Unfit::WrongQuestion);
+    }
+    let mut summary = Summary {
+        rcode,
+        truncated: header.tc(),
+        aa: header.aa(),
+        ra: header.ra(),
+        counts: [counts.ancount(), counts.nscount(), counts.arcount()],
+        records,
+        has_answer: false,
+        negative_ttl: None,
+    };
+    if !summary.truncated {
+        summary.check_records(packet)?;
+    }
+    Ok(summary)
+}
+
+fn same_question(echoed: &[u8], question: &[u8]) -> bool {
+    // Both have the name flat and the length is equal, so the last four octets
+    // are type and class, and length octets line up with length octets.
+    let (name, fixed) = echoed.split_at(echoed.len() - 4);
+    let (our_name, our_fixed) = question.split_at(question.len() - 4);
+    fixed == our_fixed && name.eq_ignore_ascii_case(our_name)
+}
+
+impl Summary {
+    fn check_records(&mut self, packet: &[u8]) -> Result<(), Malformed> {
+        let mut budget = Budget::for_message(packet.len());
+        let mut at = self.records;
+        let mut opts = 0;
+        for (section, &count) in self.counts.iter().enumerate() {
+            for _ in 0..count {
+                name::check(packet, at, &mut budget)?;
+                let (record, next) = record::read(packet, at)?;
+                at = next;
+                if record.rtype == Rtype::OPT {
+                    opts += 1;
+                    if opts > 1 || section != 2 {
+                        return Err(Malformed);
+                    }
+                    continue;
+                }
+                rdata::check(packet, record.rtype, record.rdata.clone(), &mut budget)?;
+                if record.class != Class::IN {
+                    continue;
+                }
+                if section == 0 && !rdata::is_dnssec(record.rtype) {
+                    self.has_answer = true;
+                }
+                if section == 1 && record.rtype == Rtype::SOA {
+                    let ttl = rdata::negative_ttl(packet, record.ttl, record.rdata)?;
+                    self.negative_ttl = Some(self.negative_ttl.map_or(ttl, |known| known.min(ttl)));
+                }
+            }
+        }
+        if at == packet.len() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// The cluster dealt with the question: it has records or it says why not.
+    /// Everything else is a failure of that server (U3).
+    pub fn is_proper(&self) -> bool {
+        matches!(self.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION: &[u8] = b"\x01a\x05local\0\0\x01\0\x01";
+
+    fn reply(flags: [u8; 2], counts: [u8; 4], body: &[u8]) -> Vec<u8> {
+        let [qd, an, ns, ar] = counts;
+        let mut out = vec![0, 7, flags[0], flags[1], 0, qd, 0, an, 0, ns, 0, ar];
+        out.extend(body);
+        out
+    }
+
+    #[test]
+    fn u1_only_a_response_to_our_question_counts() {
+        let good = reply([0x80, 0], [1, 0, 0, 0], QUESTION);
+        assert!(check(&good, QUESTION).is_ok());
+        let query = reply([0, 0], [1, 0, 0, 0], QUESTION);
+        assert_eq!(check(&query, QUESTION), Err(Unfit::NotAResponse));
+        let notify = reply([0xA0, 0], [1, 0, 0, 0], QUESTION);
+        assert_eq!(check(&notify, QUESTION), Err(Unfit::NotAResponse));
+        let name = reply([0x80, 0], [1, 0, 0, 0], b"\x01b\x05local\0\0\x01\0\x01");
+        assert_eq!(check(&name, QUESTION), Err(Unfit::WrongQuestion));
+        let qtype = reply([0x80, 0], [1, 0, 0, 0], b"\x01a\x05local\0\0\x1c\0\x01");
+        assert_eq!(check(&qtype, QUESTION), Err(Unfit::WrongQuestion));
+        let class = reply([0x80, 0], [1, 0, 0, 0], b"\x01a\x05local\0\0\x01\0\x03");
+        assert_eq!(check(&class, QUESTION), Err(Unfit::WrongQuestion));
+        let case = reply([0x80, 0], [1, 0, 0, 0], b"\x01A\x05lOcal\0\0\x01\0\x01");
+        assert!(check(&case, QUESTION).is_ok());
+        assert_eq!(check(&good[..11], QUESTION), Err(Unfit::NotAResponse));
+        assert_eq!(check(&good[..20], QUESTION), Err(Unfit::WrongQuestion));
+    }
+
+    #[test]
+    fn counts_that_lie_are_malformed() {
+        let record = b"\xC0\x0C\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x01";
+        let body = [QUESTION, record].concat();
+        assert!(check(&reply([0x80, 0], [1, 1, 0, 0], &body), QUESTION).is_ok());
+        for counts in [[1, 0, 0, 0], [1, 2, 0, 0], [1, 1, 0, 1]] {
+            let lying = reply([0x80, 0], counts, &body);
+            assert_eq!(check(&lying, QUESTION), Err(Unfit::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_truncated_reply_is_not_read_further() {
+        let cut = [QUESTION, b"\xC0\x0C\0\x01"].concat();
+        let summary = check(&reply([0x82, 0], [1, 1, 0, 0], &cut), QUESTION).unwrap();
+        assert!(summary.truncated && !summary.has_answer);
+    }
+
+    #[test]
+    fn a_header_alone_says_that_the_query_was_not_understood() {
+        let formerr = reply([0x80, 1], [0, 0, 0, 0], &[]);
+        assert_eq!(check(&formerr, QUESTION), Err(Unfit::HeaderOnly));
+        let servfail = reply([0x80, 2], [0, 0, 0, 0], &[]);
+        assert_eq!(check(&servfail, QUESTION), Err(Unfit::WrongQuestion));
+    }
+}
