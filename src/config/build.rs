@@ -5,6 +5,9 @@ use super::{ConfigError, words};
 use crate::wire::name::Suffix;
 use std::net::SocketAddr;
 
+/// The most servers of one cluster or forward.
+pub const MAX_SERVERS: usize = 16;
+
 /// A configuration as written, before it is checked.
 #[derive(Debug, Default, Clone)]
 pub struct Draft {
@@ -183,8 +186,20 @@ fn cluster(place: &str, line: &str, servers: &mut Servers) -> Result<Cluster, Co
         }
         numbers.push(number);
     }
+    too_many(place, line, numbers.len())?;
     let label = format!("{suffix} {}", String::from_utf8_lossy(&prefix));
     Ok(Cluster { suffix, prefix, servers: numbers, label })
+}
+
+fn too_many(place: &str, line: &str, servers: usize) -> Result<(), ConfigError> {
+    if servers <= MAX_SERVERS {
+        return Ok(());
+    }
+    Err(ConfigError {
+        place: format!("{place} '{line}'"),
+        wrong: format!("{servers} servers are more than a question can try before its deadline"),
+        remedy: format!("name at most {MAX_SERVERS}"),
+    })
 }
 
 fn forward(
@@ -218,6 +233,7 @@ fn forward(
         });
     }
     numbers.dedup();
+    too_many(&written.place, line, numbers.len())?;
     Ok(Forward { name, servers: numbers })
 }
 

@@ -47,19 +47,10 @@ impl Compressor {
     /// now on.
     pub fn push(&mut self, out: &mut Vec<u8>, name: &[u8], style: Style) -> Option<u16> {
         let mut starts = [0u8; MAX_LABELS + 1];
-        let mut labels = 0;
-        let mut at = 0;
-        while let Some(&len @ 1..) = name.get(at)
-            && labels < MAX_LABELS
-        {
-            starts[labels] = at as u8;
-            labels += 1;
-            at += len as usize + 1;
-        }
+        let (labels, mut end) = label_starts(name, &mut starts);
         // Down the tree as far as it goes. The root stands for "no parent".
         let mut parent = 0u16;
         let mut new = labels;
-        let mut end = at;
         while new > 0 {
             let start = starts[new - 1] as usize;
             match self.find(out, parent, &name[start..end]) {
@@ -81,9 +72,29 @@ impl Compressor {
             }
             Style::Full => out.extend_from_slice(name),
         }
-        // Remember the labels that were new, from the right.
-        for n in (0..new).rev() {
-            let start = starts[n] as usize;
+        self.remember(name, &starts[..new], end, place, parent)
+    }
+
+    /// Takes note of a name that the message has already, in full, at `at` in
+    /// the buffer; as [`Self::push`] otherwise. Only for a message's first.
+    pub fn register(&mut self, name: &[u8], at: usize) -> Option<u16> {
+        let mut starts = [0u8; MAX_LABELS + 1];
+        let (labels, end) = label_starts(name, &mut starts);
+        self.remember(name, &starts[..labels], end, at - self.base, 0)
+    }
+
+    /// Remembers labels that are new, from the right: those at `starts` in
+    /// `name`, up to `end`, in front of `parent`, with the name at `place`.
+    fn remember(
+        &mut self,
+        name: &[u8],
+        starts: &[u8],
+        mut end: usize,
+        place: usize,
+        mut parent: u16,
+    ) -> Option<u16> {
+        for &start in starts.iter().rev() {
+            let start = start as usize;
             let offset = place + start;
             if offset >= OUT_OF_REACH {
                 return None;
@@ -110,6 +121,21 @@ impl Compressor {
         })?;
         Some(found as u16)
     }
+}
+
+/// Fills in where each label of a flat name begins; returns how many there are
+/// and where the root is.
+fn label_starts(name: &[u8], starts: &mut [u8; MAX_LABELS + 1]) -> (usize, usize) {
+    let mut labels = 0;
+    let mut at = 0;
+    while let Some(&len @ 1..) = name.get(at)
+        && labels < MAX_LABELS
+    {
+        starts[labels] = at as u8;
+        labels += 1;
+        at += len as usize + 1;
+    }
+    (labels, at)
 }
 
 /// Writes a pointer to `offset`, which is below [`OUT_OF_REACH`].

@@ -9,6 +9,7 @@
 
 pub mod compress;
 pub mod edns;
+pub mod message;
 pub mod name;
 pub mod names;
 pub mod query;

@@ -145,6 +145,11 @@ impl FlatName {
         Ok(())
     }
 
+    /// Becomes a copy of a name that is already flat.
+    pub fn clone_flat(&mut self, octets: &[u8]) -> Result<(), Malformed> {
+        self.read(octets, 0, &mut Budget(MAX_NAME)).map(|_| ())
+    }
+
     /// The name in wire format, root label included.
     pub fn as_slice(&self) -> &[u8] {
         &self.octets[..self.len as usize]
@@ -180,7 +185,7 @@ impl FlatName {
     /// it (Q1): label by label, ASCII case folded.
     pub fn under(&self, suffix: &Suffix) -> Option<usize> {
         let end = self.last(suffix.labels())?;
-        end.eq_ignore_ascii_case(suffix.as_slice()).then(|| self.labels() - suffix.labels())
+        same(end, suffix.as_slice()).then(|| self.labels() - suffix.labels())
     }
 
     /// The first label, of the first `count`, that does not begin with `_`.
@@ -193,6 +198,12 @@ impl FlatName {
         // Length octets are below 'A', so folding the whole run is safe.
         self.octets[..self.len as usize].make_ascii_lowercase();
     }
+}
+
+/// Two flat names are equal, ASCII case folded. Most are equal to the octet,
+/// and that is the faster comparison.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
 }
 
 /// A name from the configuration that others may end in.

@@ -7,6 +7,7 @@
 //! spelled once for the whole message, by whoever wrote them first (R3), and
 //! names we pass on stay as they came.
 
+use super::name::same;
 use super::table::Table;
 use ahash::RandomState;
 
@@ -121,10 +122,7 @@ impl Names {
         self.folded.extend_from_slice(name);
         self.folded.make_ascii_lowercase();
         let hash = self.hasher.hash_one(&self.folded[..]);
-        let found = self.by_fold.find(hash, |id| {
-            let known = self.spelled(id);
-            known == name || known.eq_ignore_ascii_case(name)
-        });
+        let found = self.by_fold.find(hash, |id| same(self.spelled(id), name));
         (hash, found)
     }
 

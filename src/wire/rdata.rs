@@ -103,6 +103,11 @@ pub struct Parts {
 }
 
 impl Layout {
+    /// How many names it has.
+    pub fn count(self) -> usize {
+        self.names as usize
+    }
+
     /// Takes apart an RDATA, checking that its parts fill it exactly. The
     /// names themselves are not looked into behind a pointer.
     pub fn parts(self, msg: &[u8], rdata: Range<usize>) -> Result<Parts, Malformed> {

@@ -1,0 +1,161 @@
+//! Putting a question to the clusters: whom (Q4), in which words (Q6), over
+//! which socket.
+
+use super::Engine;
+use super::gather::{Attempt, Failure, Phase, Progress};
+use super::links::Slot;
+use super::outbox::{Outbox, Transport};
+use super::time::Time;
+use crate::config::{Route, Zone};
+use crate::wire::edns::{self, DEFAULT_PAYLOAD};
+use crate::wire::message::Message;
+use crate::wire::name::FlatName;
+use crate::wire::rewrite::push_outbound;
+use crate::wire::HEADER_LEN;
+use domain::base::HeaderSection;
+
+/// Octets of the prefix to take off, and the label to take them from, if the
+/// name carries this cluster's prefix (Q4).
+fn strip(name: &FlatName, zone: &Zone, prefix: &[u8]) -> Option<(usize, usize)> {
+    let plain = name.first_plain(name.labels().checked_sub(zone.name.labels())?)?;
+    let start = name.label(plain).get(..prefix.len())?;
+    let longer = name.label(plain).len() > prefix.len();
+    (longer && start.eq_ignore_ascii_case(prefix)).then_some((plain, prefix.len()))
+}
+
+impl Engine {
+    /// Whether the question in `self.name` carries some cluster's prefix.
+    pub(super) fn has_prefix(&self, zone: usize) -> bool {
+        let zone = &self.plan.plan.zones[zone];
+        zone.clusters.iter().any(|cluster| strip(&self.name, zone, &cluster.prefix).is_some())
+    }
+
+    /// Makes the sub-questions of a round and sends them. The question's name
+    /// is in `self.name`.
+    pub(super) fn begin_round(&mut self, now: Time, index: u32, out: &mut Outbox) {
+        let gather = &mut self.gathers[index as usize];
+        gather.clear_subs();
+        let fixed = gather.question.len().saturating_sub(4);
+        let mut tail = [0; 4];
+        tail.copy_from_slice(&gather.question[fixed..]);
+        let plan = gather.plan.clone();
+        match gather.route {
+            Route::Forward(_) => {
+                let question = std::mem::take(&mut gather.question);
+                gather.add_sub(0).question.extend_from_slice(&question);
+                gather.question = question;
+            }
+            Route::Zone(zone) => {
+                let zone = &plan.plan.zones[zone];
+                let kept = self.name.labels() - zone.name.labels();
+                for (n, cluster) in zone.clusters.iter().enumerate() {
+                    let cut = match gather.phase {
+                        Phase::Plain => None,
+                        Phase::Prefixed => match strip(&self.name, zone, &cluster.prefix) {
+                            None => continue,
+                            cut => cut,
+                        },
+                    };
+                    let sub = gather.add_sub(n);
+                    let question = &mut sub.question;
+                    match push_outbound(question, &self.name, kept, cut, &cluster.suffix) {
+                        Ok(()) => question.extend_from_slice(&tail),
+                        Err(_) => sub.progress = Progress::CannotExist,
+                    }
+                }
+            }
+        }
+        let subs = gather.subs().len();
+        let waiting = gather.subs().iter().filter(|sub| sub.progress == Progress::Waiting);
+        gather.waiting = waiting.count();
+        for sub in 0..subs {
+            if self.gathers[index as usize].subs()[sub].progress == Progress::Waiting {
+                self.ask(now, index, sub, out);
+            }
+        }
+        self.reconsider(now, index, out);
+    }
+
+    /// Finishes a query that waits for nothing any more; sets the timer of one
+    /// that does.
+    pub(super) fn reconsider(&mut self, now: Time, index: u32, out: &mut Outbox) {
+        let gather = &self.gathers[index as usize];
+        if gather.waiting == 0 {
+            self.finish(now, index, out);
+        } else {
+            self.wheel.set(index, gather.next_event());
+        }
+    }
+
+    /// Sends a sub-question to the server whose turn it is.
+    pub(super) fn ask(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
+        let gather = &mut self.gathers[index as usize];
+        let deadline = gather.plan.plan.settings.deadline;
+        let servers = gather.servers_of(gather.subs()[n].cluster);
+        let server = gather.plan.servers[servers[gather.subs()[n].turn % servers.len()]];
+        let expires = gather.deadline;
+        let sub = &mut gather.subs_mut()[n];
+        let transport = sub.transport();
+        sub.tries = sub.tries.saturating_add(1);
+        sub.retry_at = match transport {
+            Transport::Udp => {
+                (now + self.links.servers[server].rtt.wait(sub.tries, deadline)).floor()
+            }
+            // TCP repeats for itself.
+            Transport::Tcp => expires,
+        };
+        // To the same server the same packet, so that either copy's answer
+        // will do; an answer to a new ID would say nothing about the old.
+        let again = sub.attempts.iter_mut().find(|attempt| {
+            attempt.server == server
+                && !attempt.refused
+                && self.links.is_open(attempt.link)
+                && self.links.transport(attempt.link) == transport
+        });
+        let (link, id) = match again {
+            Some(attempt) => {
+                attempt.resent = true;
+                (attempt.link, attempt.id)
+            }
+            None => {
+                let slot = Slot { gather: index, sub: n as u16 };
+                let Some((link, id)) = self.links.claim(now, server, transport, slot, out) else {
+                    self.counters.exhausted += 1;
+                    self.settle(now, index, n, Progress::Failed(Failure::Exhausted), out);
+                    return;
+                };
+                let attempt =
+                    Attempt { link, id, server, sent: now, resent: false, refused: false };
+                sub.attempts.push(attempt);
+                (link, id)
+            }
+        };
+        self.counters.asked += 1;
+        let start = out.octets.len();
+        self.push_question(index, n, id, out);
+        out.send(link, start);
+    }
+
+    /// Q6: the client's RD and CD, no other flag, no option; our own OPT.
+    fn push_question(&self, index: u32, n: usize, id: u16, out: &mut Outbox) {
+        let gather = &self.gathers[index as usize];
+        let sub = &gather.subs()[n];
+        let relayed = matches!(gather.route, Route::Forward(_));
+        let message = Message::begin(&mut out.octets, &sub.question);
+        let mut section = HeaderSection::default();
+        let header = section.header_mut();
+        header.set_id(id);
+        header.set_rd(gather.header.rd());
+        header.set_cd(gather.header.cd());
+        header.set_ad(relayed && gather.header.ad());
+        section.counts_mut().set_qdcount(1);
+        if !sub.plain {
+            // A forward is for the whole of DNS, DNSSEC included; a cluster is
+            // not, because what it says will not be what was signed (R5).
+            let dnssec_ok = relayed && gather.edns.is_some_and(|edns| edns.dnssec_ok);
+            edns::push_opt(&mut out.octets, DEFAULT_PAYLOAD, 0, dnssec_ok);
+            section.counts_mut().set_arcount(1);
+        }
+        out.octets[message.start..message.start + HEADER_LEN].copy_from_slice(section.as_slice());
+    }
+}

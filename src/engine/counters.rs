@@ -1,0 +1,34 @@
+//! What happened, counted. Plain numbers: an engine has one owner.
+
+/// Counts since the engine began.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// Queries answered, whatever the answer.
+    pub answered: u64,
+    /// Packets that were no queries, and got no answer (T5).
+    pub not_queries: u64,
+    /// Queries answered FORMERR, NOTIMP or BADVERS.
+    pub unreadable: u64,
+    /// Queries refused: class, transfer, or a name we do not serve.
+    pub refused: u64,
+    /// Sub-questions sent, retransmissions included.
+    pub asked: u64,
+    /// Of those, sent again for want of an answer.
+    pub retransmitted: u64,
+    /// Replies to no question in flight: late, or forged.
+    pub unexpected: u64,
+    /// Replies on the right socket with the right ID and the wrong rest (U1).
+    pub mismatched: u64,
+    /// Replies that break the wire format.
+    pub malformed: u64,
+    /// Truncated replies, asked again over TCP (T2).
+    pub truncated_replies: u64,
+    /// Sub-questions that ended without a proper answer.
+    pub failed: u64,
+    /// Sub-questions not sent because every ID was taken.
+    pub exhausted: u64,
+    /// Records left out because a rewritten name is too long (R4).
+    pub too_long: u64,
+    /// Answers sent truncated (T1).
+    pub truncated: u64,
+}

@@ -1,0 +1,234 @@
+//! Step one: reading the replies, and rewriting every name in them (R1, R2).
+
+use super::{Fate, Merger, Record, Section};
+use crate::config::Zone;
+use crate::engine::gather::{Gather, Progress, Sub};
+use crate::wire::name::{Budget, same};
+use crate::wire::names::NameId;
+use crate::wire::rdata::{self, Layout};
+use crate::wire::reply::Summary;
+use crate::wire::rewrite::TooLong;
+use crate::wire::{HEADER_LEN, Malformed, record};
+use domain::base::iana::{Class, Rtype};
+
+/// What the name at one offset of a reply became.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Memo {
+    stamp: u32,
+    name: Rewritten,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Rewritten {
+    /// The name of the sub-question: R1 as an owner, R2 in RDATA.
+    #[default]
+    Asked,
+    To(NameId),
+    TooLong,
+}
+
+/// Where a name stands: R1 is about owners only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Owner,
+    Rdata,
+}
+
+/// One reply being read.
+struct Reading<'a> {
+    packet: &'a [u8],
+    asked: &'a [u8],
+    zone: &'a Zone,
+    cluster: usize,
+    budget: Budget,
+}
+
+enum Trouble {
+    TooLong,
+    /// Cannot be: the reply was checked when it came.
+    Malformed,
+}
+
+impl From<Malformed> for Trouble {
+    fn from(_: Malformed) -> Self {
+        Trouble::Malformed
+    }
+}
+
+impl From<TooLong> for Trouble {
+    fn from(_: TooLong) -> Self {
+        Trouble::TooLong
+    }
+}
+
+impl Merger {
+    /// Reads all replies, in the clusters' order (M1).
+    pub(super) fn collect(&mut self, gather: &Gather, zone: &Zone) {
+        self.records.clear();
+        self.too_long = 0;
+        for (n, sub) in gather.subs().iter().enumerate() {
+            if let Progress::Answered(summary) = sub.progress {
+                // A reply that was checked is read to its end; should it ever
+                // not be, the records up to there are good.
+                let _ = self.read_reply(n, sub, &summary, zone);
+            }
+        }
+    }
+
+    fn read_reply(
+        &mut self,
+        n: usize,
+        sub: &Sub,
+        summary: &Summary,
+        zone: &Zone,
+    ) -> Result<(), Malformed> {
+        let packet = &sub.reply[..];
+        let mut reading = Reading {
+            packet,
+            asked: &sub.question[..sub.question.len().saturating_sub(4)],
+            zone,
+            cluster: sub.cluster,
+            // Checking has spent one budget of the same size; what is read
+            // here is less, thanks to the memo.
+            budget: Budget::for_message(packet.len()),
+        };
+        self.memo_stamp = self.memo_stamp.wrapping_add(1);
+        if self.memo_stamp == 0 {
+            self.memo.fill(Memo::default());
+            self.memo_stamp = 1;
+        }
+        if self.memo.len() < packet.len() {
+            self.memo.resize(packet.len(), Memo::default());
+        }
+        // Nearly every owner points to the question.
+        self.memo[HEADER_LEN] = Memo { stamp: self.memo_stamp, name: Rewritten::Asked };
+        let mut at = summary.records;
+        for (section, &count) in
+            [Section::Answer, Section::Authority, Section::Additional].iter().zip(&summary.counts)
+        {
+            for _ in 0..count {
+                let (raw, next) = record::read(packet, at)?;
+                at = next;
+                if raw.rtype == Rtype::OPT || raw.class != Class::IN {
+                    continue;
+                }
+                let mut record = Record {
+                    sub: n,
+                    section: *section,
+                    owner: NameId::QUESTION,
+                    rtype: raw.rtype,
+                    ttl: raw.ttl,
+                    source: raw.owner as u32,
+                    rdata: raw.rdata.start as u32..raw.rdata.end as u32,
+                    names: [NameId::QUESTION; 2],
+                    rrset: 0,
+                    fate: Fate::Open,
+                };
+                record.fate = if *section == Section::Authority {
+                    Fate::Unrelated
+                } else if rdata::is_dnssec(raw.rtype) {
+                    Fate::Dnssec
+                } else {
+                    match self.rewrite(&mut reading, raw.owner, &mut record) {
+                        Ok(()) => Fate::Open,
+                        Err(Trouble::TooLong) => {
+                            self.too_long += 1;
+                            Fate::TooLong
+                        }
+                        Err(Trouble::Malformed) => return Err(Malformed),
+                    }
+                };
+                self.records.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    fn rewrite(
+        &mut self,
+        reading: &mut Reading<'_>,
+        owner: usize,
+        record: &mut Record,
+    ) -> Result<(), Trouble> {
+        record.owner = self.name_at(reading, owner, Position::Owner)?;
+        let Some(layout) = rdata::layout(record.rtype) else { return Ok(()) };
+        let rdata = record.rdata.start as usize..record.rdata.end as usize;
+        let parts = layout.parts(reading.packet, rdata)?;
+        for n in 0..parts.count {
+            record.names[n] = self.rdata_name(reading, parts.names[n], layout)?;
+        }
+        Ok(())
+    }
+
+    fn rdata_name(
+        &mut self,
+        reading: &mut Reading<'_>,
+        at: usize,
+        layout: Layout,
+    ) -> Result<NameId, Trouble> {
+        if layout.rewrite {
+            return self.name_at(reading, at, Position::Rdata);
+        }
+        self.flat.read(reading.packet, at, &mut reading.budget)?;
+        Ok(self.names.kept(self.flat.as_slice()))
+    }
+
+    /// The name at an offset of the reply, rewritten.
+    fn name_at(
+        &mut self,
+        reading: &mut Reading<'_>,
+        at: usize,
+        position: Position,
+    ) -> Result<NameId, Trouble> {
+        // A name that is only a pointer is what it points to.
+        let at = match reading.packet.get(at..at + 2) {
+            Some(&[high @ 0xC0..=0xFF, low]) => usize::from(high & 0x3F) << 8 | usize::from(low),
+            _ => at,
+        };
+        let memo = *self.memo.get(at).ok_or(Malformed)?;
+        let known = if memo.stamp == self.memo_stamp {
+            memo.name
+        } else {
+            self.flat.read(reading.packet, at, &mut reading.budget)?;
+            let name = if same(self.flat.as_slice(), reading.asked) {
+                Rewritten::Asked
+            } else {
+                self.rewrite_flat(reading.zone, reading.cluster)
+                    .map_or(Rewritten::TooLong, Rewritten::To)
+            };
+            self.memo[at] = Memo { stamp: self.memo_stamp, name };
+            name
+        };
+        match (known, position) {
+            (Rewritten::To(id), _) => Ok(id),
+            (Rewritten::TooLong, _) => Err(Trouble::TooLong),
+            (Rewritten::Asked, Position::Owner) => Ok(NameId::QUESTION),
+            (Rewritten::Asked, Position::Rdata) => {
+                self.flat.read(reading.packet, at, &mut reading.budget)?;
+                Ok(self.rewrite_flat(reading.zone, reading.cluster)?)
+            }
+        }
+    }
+
+    /// R2 for the name in `self.flat`.
+    fn rewrite_flat(&mut self, zone: &Zone, cluster: usize) -> Result<NameId, TooLong> {
+        let own = &zone.clusters[cluster];
+        let (kept, prefix) = match self.flat.under(&own.suffix) {
+            Some(kept) => (kept, &own.prefix),
+            None => {
+                // Another cluster's name: the closest suffix counts, and of
+                // equal ones the first.
+                let others = zone.clusters.iter().filter_map(|other| {
+                    let kept = self.flat.under(&other.suffix)?;
+                    Some((kept, &other.prefix))
+                });
+                match others.min_by_key(|&(kept, _)| kept) {
+                    Some(found) => found,
+                    None => return Ok(self.names.kept(self.flat.as_slice())),
+                }
+            }
+        };
+        self.scratch.join(&self.flat, kept, prefix, &zone.name)?;
+        Ok(self.names.made(self.scratch.as_slice()))
+    }
+}

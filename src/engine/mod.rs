@@ -1,0 +1,129 @@
+//! The heart: a state machine that is fed packets and a clock, and says which
+//! packets to send. It owns no socket, starts no task and reads no clock; its
+//! randomness comes from a seed. UDP, TCP, the tests, the benchmarks and the
+//! fuzzers are shells around the same calls:
+//!
+//! 1. [`Engine::on_query`]: a client asked ([`query`]).
+//! 2. [`Engine::on_reply`]: a cluster answered ([`reply`]).
+//! 3. [`Engine::on_link`]: a socket towards a cluster is in trouble ([`retry`]).
+//! 4. [`Engine::on_timeout`], when [`Engine::next_timeout`] has come ([`retry`]).
+//!
+//! Each puts what is due into the caller's [`Outbox`]; the engine keeps nothing
+//! back. `now` never goes backwards, and is the same for all packets of a
+//! batch.
+//!
+//! A query in flight is a [`gather::Gather`]: one sub-question for each cluster
+//! ([`ask`]), IDs and sockets from [`links`], one timer in the [`wheel`]. When
+//! the last sub-question is settled, or the deadline has come, [`finish`] has
+//! the answer merged ([`merge`]) or passed on ([`relay`]).
+
+mod ask;
+mod counters;
+mod finish;
+mod gather;
+mod links;
+pub mod merge;
+mod outbox;
+mod query;
+mod relay;
+mod reply;
+mod retry;
+mod rtt;
+mod synth;
+mod time;
+mod wheel;
+
+pub use counters::Counters;
+pub use gather::Failure;
+pub use links::LinkId;
+pub use outbox::{Answer, Client, Open, Outbox, Send, Transport};
+pub use retry::LinkState;
+pub use time::Time;
+
+use crate::config::Plan;
+use crate::wire::name::FlatName;
+use ahash::RandomState;
+use gather::{Gather, LivePlan};
+use links::{Links, Slot};
+use merge::Merger;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::rc::Rc;
+use std::sync::Arc;
+use wheel::Wheel;
+
+/// One engine serves one worker: it has one owner and no locks.
+pub struct Engine {
+    plan: Rc<LivePlan>,
+    links: Links,
+    gathers: Vec<Gather>,
+    free: Vec<u32>,
+    wheel: Wheel,
+    merger: Merger,
+    counters: Counters,
+    /// The question's name, and the same in lower case.
+    name: FlatName,
+    folded: FlatName,
+    moved: Vec<Slot>,
+    last_notice: Option<Time>,
+}
+
+impl Engine {
+    /// An engine that serves `plan`. `seed` is 32 octets from the system's
+    /// CSPRNG, or any others in a test that wants to run twice the same.
+    pub fn new(plan: Arc<Plan>, seed: [u8; 32]) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let mut hasher = || {
+            let mut key = || rng.next_u64();
+            RandomState::with_seeds(key(), key(), key(), key())
+        };
+        let merger = Merger::new(hasher());
+        let slots = hasher();
+        let mut links = Links::new(rng, slots);
+        let servers = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+        Engine {
+            plan: Rc::new(LivePlan { plan, servers }),
+            links,
+            gathers: Vec::new(),
+            free: Vec::new(),
+            wheel: Wheel::default(),
+            merger,
+            counters: Counters::default(),
+            name: FlatName::root(),
+            folded: FlatName::root(),
+            moved: Vec::new(),
+            last_notice: None,
+        }
+    }
+
+    /// New configuration. Queries in flight finish on the one they came under.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        let servers = plan.servers.iter().map(|&addr| self.links.server(addr)).collect();
+        self.plan = Rc::new(LivePlan { plan, servers });
+    }
+
+    /// When [`Self::on_timeout`] is due: never later than something is.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.wheel.next()
+    }
+
+    /// Queries not answered yet.
+    pub fn queries_in_flight(&self) -> usize {
+        self.gathers.len() - self.free.len()
+    }
+
+    /// IDs in flight towards clusters: none when no query is.
+    pub fn questions_in_flight(&self) -> usize {
+        self.links.in_flight()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The last merge, for who wants to explain it.
+    pub fn merger(&self) -> &Merger {
+        &self.merger
+    }
+}

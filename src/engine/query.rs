@@ -1,0 +1,124 @@
+//! A client asked: what is answered at once, and what goes to the clusters.
+
+use super::gather::{Gather, Phase};
+use super::outbox::{Client, Outbox};
+use super::synth::{Asker, Synthetic};
+use super::time::Time;
+use super::Engine;
+use crate::config::Route;
+use crate::wire::query::{self, Packet, Query};
+use domain::base::iana::{Class, ExtendedErrorCode, OptRcode, Rcode, Rtype};
+
+/// What is done with a question.
+enum Verdict {
+    /// Answered with an rcode and no records.
+    Bare(OptRcode),
+    /// Minimal answer (Q3).
+    Any,
+    /// The apex's SOA or NS (Q8).
+    Apex(usize),
+    /// Asked further.
+    Ask(Route),
+}
+
+impl Engine {
+    /// A client sent a packet. Every query gets exactly one answer, now or
+    /// later, at the latest at its deadline (T5).
+    pub fn on_query(&mut self, now: Time, client: Client, packet: &[u8], out: &mut Outbox) {
+        self.merger.notes.clear();
+        match query::parse(packet, &mut self.name) {
+            Packet::NotAQuery => self.counters.not_queries += 1,
+            Packet::Refused(refusal) => {
+                self.counters.unreadable += 1;
+                let asker = Asker {
+                    client,
+                    header: refusal.header,
+                    question: refusal.question,
+                    edns: refusal.edns,
+                };
+                self.answer_bare(asker, OptRcode::from_rcode(refusal.rcode), out);
+            }
+            Packet::Query(query) => self.on_question(now, client, &query, out),
+        }
+    }
+
+    fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
+        let asker =
+            Asker { client, header: query.header, question: query.question, edns: query.edns };
+        match self.judge(query) {
+            Verdict::Bare(rcode) => self.answer_bare(asker, rcode, out),
+            Verdict::Any => self.synthesise(asker, Synthetic::Any, out),
+            Verdict::Apex(zone) => {
+                let plan = self.plan.clone();
+                let zone = &plan.plan.zones[zone];
+                let what = match query.qtype {
+                    Rtype::SOA => Synthetic::Soa(zone),
+                    _ => Synthetic::Ns(zone),
+                };
+                self.synthesise(asker, what, out);
+            }
+            Verdict::Ask(route) => self.gather(now, asker, route, out),
+        }
+    }
+
+    fn judge(&mut self, query: &Query<'_>) -> Verdict {
+        if query.edns.is_some_and(|edns| edns.version > 0) {
+            self.counters.unreadable += 1;
+            return Verdict::Bare(OptRcode::BADVERS);
+        }
+        let refused = OptRcode::from_rcode(Rcode::REFUSED);
+        if query.qclass != Class::IN || matches!(query.qtype, Rtype::AXFR | Rtype::IXFR) {
+            self.counters.refused += 1;
+            return Verdict::Bare(refused);
+        }
+        self.folded.clone_from(&self.name);
+        self.folded.make_lowercase();
+        let Some(route) = self.plan.plan.route(&self.folded) else {
+            self.counters.refused += 1;
+            let text = "no zone or forward here has this name";
+            let code = ExtendedErrorCode::NOT_AUTHORITATIVE;
+            self.merger.notes.add(code, text, std::iter::empty());
+            return Verdict::Bare(refused);
+        };
+        match (query.qtype, route) {
+            (Rtype::ANY, _) => Verdict::Any,
+            // Meta types (RFC 6895, 3.1) are no data and never forwarded.
+            (qtype, _) if qtype == Rtype::OPT || matches!(qtype.to_int(), 0 | 128..=255) => {
+                self.counters.unreadable += 1;
+                Verdict::Bare(OptRcode::from_rcode(Rcode::NOTIMP))
+            }
+            (Rtype::SOA | Rtype::NS, Route::Zone(zone))
+                if self.name.labels() == self.plan.plan.zones[zone].name.labels() =>
+            {
+                Verdict::Apex(zone)
+            }
+            _ => Verdict::Ask(route),
+        }
+    }
+
+    /// Takes a query into flight and asks the clusters.
+    fn gather(&mut self, now: Time, asker: Asker<'_>, route: Route, out: &mut Outbox) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.gathers.push(Gather::new(self.plan.clone(), asker.client, asker.header));
+            self.gathers.len() as u32 - 1
+        });
+        let gather = &mut self.gathers[index as usize];
+        gather.live = true;
+        gather.client = asker.client;
+        gather.header = asker.header;
+        gather.question.clear();
+        gather.question.extend_from_slice(asker.question);
+        gather.edns = asker.edns;
+        gather.plan = self.plan.clone();
+        gather.route = route;
+        gather.started = now;
+        // Timers go by the millisecond; rounded down, none is ever late.
+        gather.deadline = (now + self.plan.plan.settings.deadline).floor();
+        let prefixed = match route {
+            Route::Zone(zone) => self.has_prefix(zone),
+            Route::Forward(_) => false,
+        };
+        self.gathers[index as usize].phase = if prefixed { Phase::Prefixed } else { Phase::Plain };
+        self.begin_round(now, index, out);
+    }
+}

@@ -1,0 +1,82 @@
+//! How long a server takes, and so how long to wait before asking again (U3).
+
+use std::time::Duration;
+
+/// Retransmit no sooner than this. A loaded server on a local network answers
+/// in single milliseconds; asking it twice does not make it faster.
+const MIN_WAIT: Duration = Duration::from_millis(25);
+
+/// A share of the deadline: the first wait for a server never heard of, and
+/// the longest first wait for any, leave room for two more tries.
+const LONGEST_SHARE: u32 = 4;
+
+/// Smoothed round-trip time of one server (RFC 6298, 2).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rtt {
+    /// Smoothed mean and variation in microseconds, once there is a sample.
+    smoothed: Option<(u32, u32)>,
+}
+
+impl Rtt {
+    /// Takes in one measurement, of a question that was sent once (Karn's rule).
+    pub fn sample(&mut self, took: Duration) {
+        let r = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).min(60_000_000);
+        self.smoothed = Some(match self.smoothed {
+            None => (r, r / 2),
+            Some((mean, var)) => ((mean * 7 + r) / 8, (var * 3 + mean.abs_diff(r)) / 4),
+        });
+    }
+
+    /// How long to wait for an answer to the `tries`-th try, of a question
+    /// that has `deadline` in all. Each wait is half as long again as the one
+    /// before: with 10 % loss each way, six tries are what it takes to bring
+    /// 99.99 % of two clusters' answers home, and they have to fit.
+    pub fn wait(self, tries: u8, deadline: Duration) -> Duration {
+        let longest = deadline / LONGEST_SHARE;
+        let first = match self.smoothed {
+            None => longest,
+            Some((mean, var)) => {
+                Duration::from_micros(u64::from(mean) + 4 * u64::from(var).max(250))
+                    .clamp(MIN_WAIT.min(longest), longest)
+            }
+        };
+        (1..tries.min(16)).fold(first, |wait, _| wait + wait / 2)
+    }
+
+    /// The smoothed mean, once there is one.
+    pub fn mean(self) -> Option<Duration> {
+        self.smoothed.map(|(mean, _)| Duration::from_micros(mean.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_millis(800);
+
+    #[test]
+    fn u3_six_tries_fit_the_deadline_of_a_fast_server() {
+        let mut rtt = Rtt::default();
+        rtt.sample(Duration::from_micros(300));
+        let waits: Duration = (1..=6).map(|tries| rtt.wait(tries, DEADLINE)).sum();
+        assert!(waits < DEADLINE, "{waits:?}");
+    }
+
+    #[test]
+    fn u3_an_unknown_server_is_asked_again_in_time_for_an_answer() {
+        let rtt = Rtt::default();
+        assert_eq!(rtt.wait(1, DEADLINE), DEADLINE / 4);
+        assert!(rtt.wait(1, DEADLINE) + rtt.wait(2, DEADLINE) < DEADLINE);
+    }
+
+    #[test]
+    fn a_slow_server_is_waited_for() {
+        let mut rtt = Rtt::default();
+        for _ in 0..50 {
+            rtt.sample(Duration::from_millis(90));
+        }
+        let wait = rtt.wait(1, DEADLINE);
+        assert!(wait > Duration::from_millis(90) && wait < Duration::from_millis(120), "{wait:?}");
+    }
+}
