@@ -1,4 +1,9 @@
 //! x
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod engine;
+pub mod net;
+pub mod run;
+pub mod show;
 pub mod wire;

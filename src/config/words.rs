@@ -66,7 +66,9 @@ pub fn server(place: &str, word: &str) -> Result<SocketAddr, ConfigError> {
         });
     let wrong = match addr {
         None => format!("'{word}' is not an IP address"),
-        Some(addr) if addr.port() == 0 => format!("'{word}' has port 0, where nothing can be asked"),
+        Some(addr) if addr.port() == 0 => {
+            format!("'{word}' has port 0, where nothing can be asked")
+        }
         Some(addr) if addr.ip().is_unspecified() || addr.ip().is_multicast() => {
             format!("'{word}' is not the address of one server")
         }

@@ -7,11 +7,11 @@ use super::links::Slot;
 use super::outbox::{Outbox, Transport};
 use super::time::Time;
 use crate::config::{Route, Zone};
+use crate::wire::HEADER_LEN;
 use crate::wire::edns::{self, DEFAULT_PAYLOAD};
 use crate::wire::message::Message;
 use crate::wire::name::FlatName;
 use crate::wire::rewrite::push_outbound;
-use crate::wire::HEADER_LEN;
 use domain::base::HeaderSection;
 
 /// Octets of the prefix to take off, and the label to take them from, if the

@@ -10,9 +10,7 @@ use domain::base::iana::Rcode;
 /// Every cluster asked says that there is no such name.
 fn nobody_has_it(gather: &Gather) -> bool {
     gather.subs().iter().all(|sub| match sub.progress {
-        Progress::Answered(summary) => {
-            summary.rcode == Rcode::NXDOMAIN && !summary.has_answer
-        }
+        Progress::Answered(summary) => summary.rcode == Rcode::NXDOMAIN && !summary.has_answer,
         Progress::CannotExist => true,
         Progress::Waiting | Progress::Failed(_) => false,
     })

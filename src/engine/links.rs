@@ -354,11 +354,6 @@ impl Links {
     pub fn in_flight(&self) -> usize {
         self.slots.len()
     }
-
-    /// Random octets for the engine's other needs.
-    pub fn rng(&mut self) -> &mut StdRng {
-        &mut self.rng
-    }
 }
 
 fn key(index: u32, id: u16) -> u64 {

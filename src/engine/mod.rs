@@ -65,7 +65,6 @@ pub struct Engine {
     name: FlatName,
     folded: FlatName,
     moved: Vec<Slot>,
-    last_notice: Option<Time>,
 }
 
 impl Engine {
@@ -92,7 +91,6 @@ impl Engine {
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
-            last_notice: None,
         }
     }
 

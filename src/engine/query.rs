@@ -1,10 +1,10 @@
 //! A client asked: what is answered at once, and what goes to the clusters.
 
+use super::Engine;
 use super::gather::{Gather, Phase};
 use super::outbox::{Client, Outbox};
 use super::synth::{Asker, Synthetic};
 use super::time::Time;
-use super::Engine;
 use crate::config::Route;
 use crate::wire::query::{self, Packet, Query};
 use domain::base::iana::{Class, ExtendedErrorCode, OptRcode, Rcode, Rtype};

@@ -28,8 +28,7 @@ struct Cut {
 /// Keeps whole records up to `room` octets, and none from the OPT record on:
 /// what stands behind it is additional, and optional.
 fn cut(reply: &[u8], summary: &Summary, room: usize) -> Result<Cut, Malformed> {
-    let mut cut =
-        Cut { end: summary.records, counts: [0; 3], truncated: false, extended_rcode: 0 };
+    let mut cut = Cut { end: summary.records, counts: [0; 3], truncated: false, extended_rcode: 0 };
     let mut at = summary.records;
     let mut open = true;
     for section in 0..3 {

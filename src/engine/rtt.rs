@@ -42,11 +42,6 @@ impl Rtt {
         };
         (1..tries.min(16)).fold(first, |wait, _| wait + wait / 2)
     }
-
-    /// The smoothed mean, once there is one.
-    pub fn mean(self) -> Option<Duration> {
-        self.smoothed.map(|(mean, _)| Duration::from_micros(mean.into()))
-    }
 }
 
 #[cfg(test)]

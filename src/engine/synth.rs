@@ -94,12 +94,7 @@ impl Engine {
     }
 
     /// Answers with one record of our own making.
-    pub(super) fn synthesise(
-        &mut self,
-        asker: Asker<'_>,
-        what: Synthetic<'_>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn synthesise(&mut self, asker: Asker<'_>, what: Synthetic<'_>, out: &mut Outbox) {
         let start = out.octets.len();
         let mut message = Message::begin(&mut out.octets, asker.question);
         let names = self.merger.compressor();

@@ -65,12 +65,7 @@ impl std::fmt::Debug for FlatName {
 impl FlatName {
     /// The root.
     pub fn root() -> Self {
-        FlatName {
-            octets: [0; MAX_NAME + 1],
-            starts: [0; MAX_LABELS + 1],
-            len: 1,
-            labels: 0,
-        }
+        FlatName { octets: [0; MAX_NAME + 1], starts: [0; MAX_LABELS + 1], len: 1, labels: 0 }
     }
 
     /// A copy of a name that is already flat.
@@ -82,12 +77,7 @@ impl FlatName {
 
     /// Reads the name at `at`, following pointers, and returns where the
     /// record goes on behind it.
-    pub fn read(
-        &mut self,
-        msg: &[u8],
-        at: usize,
-        budget: &mut Budget,
-    ) -> Result<usize, Malformed> {
+    pub fn read(&mut self, msg: &[u8], at: usize, budget: &mut Budget) -> Result<usize, Malformed> {
         let mut after = None;
         let mut pos = at;
         let mut run = at; // where the labels not yet copied begin

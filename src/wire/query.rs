@@ -75,7 +75,9 @@ pub fn parse<'a>(packet: &'a [u8], name: &mut FlatName) -> Packet<'a> {
         // NOTIMP whatever stands behind the header: other opcodes have other
         // rules for it.
         _ if header.opcode() != Opcode::QUERY => Rcode::NOTIMP,
-        Ok((qtype, qclass)) => return Packet::Query(Query { header, question, qtype, qclass, edns }),
+        Ok((qtype, qclass)) => {
+            return Packet::Query(Query { header, question, qtype, qclass, edns });
+        }
         Err(Malformed) => Rcode::FORMERR,
     };
     Packet::Refused(Refusal { header, question, edns, rcode })

@@ -121,8 +121,12 @@ impl Layout {
                 at
             }
         };
-        let mut parts =
-            Parts { lead: rdata.start..first, names: [first; 2], count: self.names as usize, tail: 0..0 };
+        let mut parts = Parts {
+            lead: rdata.start..first,
+            names: [first; 2],
+            count: self.names as usize,
+            tail: 0..0,
+        };
         let mut at = first;
         for place in parts.names.iter_mut().take(self.names as usize) {
             // Also keeps a name from beginning behind the RDATA.

@@ -102,7 +102,13 @@ impl Merger {
         self.chains.chains.push(Chain { sub, first, after, links, end, ended });
     }
 
-    fn answer_record(&self, first: usize, after: usize, owner: Ident, rtype: Rtype) -> Option<usize> {
+    fn answer_record(
+        &self,
+        first: usize,
+        after: usize,
+        owner: Ident,
+        rtype: Rtype,
+    ) -> Option<usize> {
         (first..after).find(|&n| {
             let record = &self.records[n];
             record.section == Section::Answer
@@ -229,8 +235,7 @@ impl Merger {
         }
         if !left_out.is_empty() {
             let subs = gather.subs();
-            let names =
-                left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
+            let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
             self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
         }
     }

@@ -1,0 +1,279 @@
+//! The command line, typed. No effects: what the words mean is decided in
+//! [`crate::config`], what is done with them in [`crate::run`].
+
+use crate::config::{ConfigError, Draft, ForwardDraft, OnMissing, Settings, ZoneDraft, words};
+use crate::wire::edns::DEFAULT_PAYLOAD;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gathersrv",
+    version,
+    about = "Ask once, get every cluster: one merged DNS answer from several clusters",
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  gathersrv --zone distributed.local. \\\n    \
+                  --cluster 'cluster-a.local. a- 10.8.0.1:53' \\\n    \
+                  --cluster 'cluster-b.local. b- 10.9.0.1:53 10.9.0.2'"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<SubCommand>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum SubCommand {
+    /// Show the main job with two clusters inside the process
+    Demo(Demo),
+}
+
+/// Flags of the daemon.
+#[derive(Debug, Args)]
+struct Serve {
+    /// Where to listen, UDP and TCP; repeatable [default: 127.0.0.1:53 and [::1]:53]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// A distributed zone; the clusters that follow are behind it; repeatable
+    #[arg(long, value_name = "NAME")]
+    zone: Vec<String>,
+    /// A cluster of the zone: 'SUFFIX PREFIX SERVER...'; repeatable
+    #[arg(long, value_name = "WORDS")]
+    cluster: Vec<String>,
+    /// Servers for names outside every zone: 'ZONE SERVER...'; repeatable
+    #[arg(long, value_name = "WORDS")]
+    forward: Vec<String>,
+    /// Answer every query within this time
+    #[arg(long, value_name = "TIME", default_value = "800ms", value_parser = deadline)]
+    deadline: Duration,
+    /// What to do when a cluster does not answer
+    #[arg(long, value_name = "POLICY", default_value = "stale")]
+    on_missing: Missing,
+    /// Answer SERVFAIL when fewer clusters than this have answered
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    min_clusters: usize,
+    /// Worker threads [default: the cores]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    workers: Option<NonZeroUsize>,
+    /// Largest UDP answer in octets, 512 to 4096
+    #[arg(long, value_name = "OCTETS", default_value_t = DEFAULT_PAYLOAD,
+          value_parser = clap::value_parser!(u16).range(512..=4096))]
+    max_udp_payload: u16,
+    /// What a truncated answer carries: the records that fit, or none
+    #[arg(long, value_name = "WHAT", default_value = "records")]
+    truncated: Truncated,
+    /// What to log, on standard error
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log: LogLevel,
+}
+
+/// Flags of the demonstration.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where to listen, UDP and TCP [default: a free port on 127.0.0.1]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Print the answer and exit
+    #[arg(long)]
+    pub once: bool,
+    /// What to log, on standard error
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub log: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Missing {
+    /// Fill in the cluster's last good answer, else leave it out
+    Stale,
+    /// Answer without it, and say so
+    Partial,
+    /// Answer SERVFAIL
+    Fail,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Truncated {
+    /// The whole records that fit
+    Records,
+    /// None
+    Empty,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing
+    Off,
+    /// What keeps the daemon from working
+    Error,
+    /// What an operator should see to
+    Warn,
+    /// What happens
+    Info,
+    /// What happens, in detail
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve what the draft says.
+    Serve(Draft, LogLevel),
+    /// Show the main job; the address to listen on, if one was given.
+    Demo(Demo, Option<SocketAddr>),
+}
+
+/// Why the command line cannot be followed.
+#[derive(Debug)]
+pub enum CliError {
+    /// Flags that cannot be read, or a request for help or the version.
+    Flags(clap::Error),
+    /// Words in them that make no sense.
+    Words(ConfigError),
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        CliError::Words(error)
+    }
+}
+
+/// Reads the command line.
+pub fn parse<I, T>(words: I) -> Result<Command, CliError>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let matches = Cli::command().try_get_matches_from(words).map_err(CliError::Flags)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(CliError::Flags)?;
+    match cli.command {
+        None => Ok(Command::Serve(cli.serve.draft(&matches)?, cli.serve.log)),
+        Some(SubCommand::Demo(demo)) => {
+            let listen = demo.listen.as_deref();
+            let listen = listen.map(|word| words::listen("--listen", word)).transpose()?;
+            Ok(Command::Demo(demo, listen))
+        }
+    }
+}
+
+impl Serve {
+    fn draft(&self, matches: &clap::ArgMatches) -> Result<Draft, ConfigError> {
+        let listen = self.listen.iter().map(|word| words::listen("--listen", word));
+        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
+        let settings = Settings {
+            listen: listen.collect::<Result<_, _>>()?,
+            workers: workers.unwrap_or(NonZeroUsize::MIN),
+            max_udp_payload: self.max_udp_payload,
+            deadline: self.deadline,
+            on_missing: match self.on_missing {
+                Missing::Stale => OnMissing::Stale,
+                Missing::Partial => OnMissing::Partial,
+                Missing::Fail => OnMissing::Fail,
+            },
+            min_clusters: self.min_clusters,
+            truncated: match self.truncated {
+                Truncated::Records => crate::config::Truncated::Records,
+                Truncated::Empty => crate::config::Truncated::Empty,
+            },
+            ..Settings::default()
+        };
+        let mut zones: Vec<ZoneDraft> = self
+            .zone
+            .iter()
+            .map(|name| ZoneDraft {
+                place: format!("--zone {name}"),
+                name: name.clone(),
+                clusters: Vec::new(),
+            })
+            .collect();
+        let places = |id| matches.indices_of(id).map(Iterator::collect::<Vec<_>>);
+        let zone_places = places("zone").unwrap_or_default();
+        let cluster_places = places("cluster").unwrap_or_default();
+        for (line, place) in self.cluster.iter().zip(cluster_places) {
+            // With one zone the order of the flags does not matter.
+            let before = zone_places.iter().filter(|&&zone| zone < place).count();
+            let owner = if zones.len() == 1 { Some(0) } else { before.checked_sub(1) };
+            let Some(zone) = owner.and_then(|n| zones.get_mut(n)) else {
+                return Err(ConfigError {
+                    place: format!("--cluster '{line}'"),
+                    wrong: "no --zone stands in front of it".into(),
+                    remedy: "name the zone first, such as --zone distributed.local.".into(),
+                });
+            };
+            zone.clusters.push(("--cluster".into(), line.clone()));
+        }
+        let forwards = self
+            .forward
+            .iter()
+            .map(|words| ForwardDraft { place: "--forward".into(), words: words.clone() })
+            .collect();
+        Ok(Draft { settings, zones, forwards })
+    }
+}
+
+fn deadline(word: &str) -> Result<Duration, String> {
+    let remedy = "write a time such as '800ms', between 10ms and 60s";
+    let time = humantime::parse_duration(word).map_err(|error| format!("{error}; {remedy}"))?;
+    let bounds = Duration::from_millis(10)..=Duration::from_secs(60);
+    if bounds.contains(&time) { Ok(time) } else { Err(remedy.into()) }
+}
+
+fn workers(word: &str) -> Result<NonZeroUsize, String> {
+    /// More threads than any machine this is for has cores.
+    const MOST: usize = 1024;
+    let number = word.parse::<usize>().ok().filter(|&n| n <= MOST).and_then(NonZeroUsize::new);
+    number.ok_or_else(|| format!("write a number from 1 to {MOST}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(words: &[&str]) -> Result<Draft, String> {
+        match parse(["gathersrv"].iter().chain(words)) {
+            Ok(Command::Serve(draft, _)) => Ok(draft),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(CliError::Flags(error)) => Err(error.to_string()),
+            Err(CliError::Words(error)) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn clusters_belong_to_the_zone_in_front_of_them() {
+        let words =
+            ["--zone", "y.", "--cluster", "a. a- ::1", "--zone", "z.", "--cluster", "b. b- ::1"];
+        let zones = draft(&words).unwrap().zones;
+        assert_eq!(zones[0].clusters[0].1, "a. a- ::1");
+        assert_eq!(zones[1].clusters[0].1, "b. b- ::1");
+        assert!(draft(&["--cluster", "a. a- ::1", "--zone", "y."]).is_ok());
+        let told = draft(&["--cluster", "a. a- ::1", "--zone", "y.", "--zone", "z."]).unwrap_err();
+        assert!(told.contains("no --zone stands in front of it"), "{told}");
+    }
+
+    #[test]
+    fn wrong_flags_are_named_with_a_remedy() {
+        for (words, told) in [
+            (["--deadline", "soon"], "--deadline"),
+            (["--deadline", "1h"], "between 10ms and 60s"),
+            (["--workers", "0"], "from 1 to 1024"),
+            (["--max-udp-payload", "100"], "512..=4096"),
+            (["--log", "loud"], "possible values"),
+            (["--listen", "localhost"], "'127.0.0.1:53'"),
+            (["--zonee", "x"], "--zone"),
+        ] {
+            let message = draft(&words).unwrap_err();
+            assert!(message.contains(told), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_help_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,320 @@
+//! One worker: an engine, the sockets it speaks through, and the loop that
+//! brings them together.
+//!
+//! Each socket has a task that waits until it can be read; what it reads goes
+//! to the engine, and what the engine wants done is done before the task waits
+//! again ([`Worker::flush`]). All of a worker's tasks share its state on one
+//! thread, so nothing is locked.
+
+use super::batch::{Inbox, Outlet, Parcel, watch};
+use super::limits::ConnectionLimits;
+use super::sockets::{self, Opened};
+use super::{datagrams, streams, tcp_link};
+use crate::config::Plan;
+use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Time, Transport};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Links that fail while a flush opens them are reported to the engine, which
+/// may open others; this many rounds of that, and the rest waits for a timer.
+const FLUSH_ROUNDS: usize = 4;
+
+/// How often a stopping worker looks whether it is done.
+const STOP_POLL: Duration = Duration::from_millis(2);
+
+/// A socket towards a cluster.
+enum Socket {
+    Datagrams(Rc<AsyncFd<UdpSocket>>),
+    Stream(mpsc::UnboundedSender<Vec<u8>>),
+}
+
+struct Link {
+    id: LinkId,
+    socket: Socket,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A worker's state.
+pub struct Worker {
+    /// The engine.
+    pub engine: Engine,
+    /// What it wants done.
+    pub outbox: Outbox,
+    /// Datagrams just received.
+    pub inbox: Inbox,
+    outlet: Outlet,
+    start: Instant,
+    listeners: Vec<Rc<AsyncFd<UdpSocket>>>,
+    links: Vec<Option<Link>>,
+    /// Where answers to TCP clients go.
+    pub streams: HashMap<u64, Rc<streams::Mailbox>>,
+    next_stream: u64,
+    trouble: Vec<(LinkId, LinkState)>,
+    armed: Option<Time>,
+    timer: Rc<Notify>,
+}
+
+/// How tasks share their worker.
+pub type Shared = Rc<RefCell<Worker>>;
+
+impl Worker {
+    /// The time, read once for each batch.
+    pub fn now(&self) -> Time {
+        Time::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    /// The moment `time` of the engine on the system's clock.
+    fn instant(&self, time: Time) -> Instant {
+        self.start + Duration::from_micros(time.as_micros())
+    }
+
+    /// A number for a new TCP client; listeners have the small ones.
+    pub fn name_stream(&mut self) -> u64 {
+        self.next_stream += 1;
+        self.next_stream
+    }
+
+    /// Does everything that is in the outbox.
+    pub fn flush(&mut self, shared: &Shared) {
+        for _ in 0..FLUSH_ROUNDS {
+            if !self.outbox.is_empty() {
+                self.open_links(shared);
+                self.send_questions();
+                self.send_answers();
+                self.close_links();
+                self.outbox.clear();
+            }
+            if self.trouble.is_empty() {
+                break;
+            }
+            let now = self.now();
+            for (link, state) in std::mem::take(&mut self.trouble) {
+                self.engine.on_link(now, link, state, &mut self.outbox);
+            }
+        }
+        let next = self.engine.next_timeout();
+        if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
+            self.armed = next;
+            self.timer.notify_one();
+        }
+    }
+
+    fn open_links(&mut self, shared: &Shared) {
+        for n in 0..self.outbox.opens.len() {
+            let open = self.outbox.opens[n];
+            match self.open_link(open, shared) {
+                Ok(link) => {
+                    let index = open.link.index as usize;
+                    if self.links.len() <= index {
+                        self.links.resize_with(index + 1, || None);
+                    }
+                    self.links[index] = Some(link);
+                }
+                Err(error) => {
+                    tracing::warn!("cannot open a socket to {}: {error}", open.server);
+                    self.trouble.push((open.link, LinkState::Closed));
+                }
+            }
+        }
+    }
+
+    fn open_link(&self, open: Open, shared: &Shared) -> io::Result<Link> {
+        let id = open.link;
+        match open.transport {
+            Transport::Udp => {
+                let socket = Rc::new(watch(sockets::open_link(open.server)?)?);
+                let task = datagrams::receive_replies(shared.clone(), id, socket.clone());
+                let task = tokio::task::spawn_local(task);
+                Ok(Link { id, socket: Socket::Datagrams(socket), task })
+            }
+            Transport::Tcp => {
+                let (sender, frames) = mpsc::unbounded_channel();
+                let task = tcp_link::run(shared.clone(), id, open.server, frames);
+                let task = tokio::task::spawn_local(task);
+                Ok(Link { id, socket: Socket::Stream(sender), task })
+            }
+        }
+    }
+
+    fn send_questions(&mut self) {
+        let Outbox { sends, octets, .. } = &mut self.outbox;
+        // A batch to one server has one link, so this is nearly sorted.
+        sends.sort_unstable_by_key(|send| send.link.index);
+        for batch in sends.chunk_by(|a, b| a.link == b.link) {
+            let Some(first) = batch.first() else { continue };
+            let known = self.links.get(first.link.index as usize).and_then(Option::as_ref);
+            let Some(link) = known.filter(|link| link.id == first.link) else { continue };
+            match &link.socket {
+                Socket::Datagrams(socket) => {
+                    let parcels = batch.iter().map(|send| Parcel {
+                        octets: send.octets.clone(),
+                        to: None,
+                        from: None,
+                    });
+                    let sent = self.outlet.send(socket.get_ref().as_fd(), octets, parcels);
+                    if sent.refused || sent.lost > 0 {
+                        self.trouble.push((link.id, LinkState::Refused));
+                    }
+                }
+                Socket::Stream(frames) => {
+                    for send in batch {
+                        // A closed channel means that its task is reporting
+                        // the link as closed.
+                        let _ = frames.send(octets[send.octets.clone()].to_vec());
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_answers(&mut self) {
+        let Outbox { answers, octets, .. } = &mut self.outbox;
+        answers.sort_unstable_by_key(|answer| answer.client.socket);
+        for batch in answers.chunk_by(|a, b| a.client.socket == b.client.socket) {
+            let Some(first) = batch.first() else { continue };
+            let socket = first.client.socket;
+            if let Some(listener) = self.listeners.get(socket as usize) {
+                let parcels = batch.iter().map(|answer| Parcel {
+                    octets: answer.octets.clone(),
+                    to: Some(answer.client.addr),
+                    from: answer.client.local,
+                });
+                self.outlet.send(listener.get_ref().as_fd(), octets, parcels);
+            } else if let Some(mailbox) = self.streams.get(&socket) {
+                for answer in batch {
+                    mailbox.put(&octets[answer.octets.clone()]);
+                }
+            }
+        }
+    }
+
+    fn close_links(&mut self) {
+        for link in &self.outbox.closes {
+            if let Some(place) = self.links.get_mut(link.index as usize)
+                && place.as_ref().is_some_and(|known| known.id == *link)
+            {
+                *place = None;
+            }
+        }
+    }
+}
+
+/// Waits for timers and lets the engine know.
+async fn keep_time(shared: Shared) {
+    let timer = shared.borrow().timer.clone();
+    loop {
+        let (next, at) = {
+            let mut worker = shared.borrow_mut();
+            worker.armed = worker.engine.next_timeout();
+            (worker.armed, worker.armed.map(|next| worker.instant(next)))
+        };
+        let (Some(next), Some(at)) = (next, at) else {
+            timer.notified().await;
+            continue;
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {}
+            () = timer.notified() => continue,
+        }
+        let mut worker = shared.borrow_mut();
+        let worker = &mut *worker;
+        let now = worker.now().max(next);
+        worker.engine.on_timeout(now, &mut worker.outbox);
+        worker.flush(&shared);
+    }
+}
+
+/// Runs a worker on this thread until it is told to stop.
+pub fn run(
+    plan: Arc<Plan>,
+    seed: [u8; 32],
+    opened: Vec<Opened>,
+    stopped: watch::Receiver<bool>,
+    limits: Arc<ConnectionLimits>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(serve(plan, seed, opened, stopped, limits))
+}
+
+async fn serve(
+    plan: Arc<Plan>,
+    seed: [u8; 32],
+    opened: Vec<Opened>,
+    mut stopped: watch::Receiver<bool>,
+    limits: Arc<ConnectionLimits>,
+) -> io::Result<()> {
+    let deadline = plan.settings.deadline;
+    let mut listeners = Vec::new();
+    let mut accepting = Vec::new();
+    for socket in opened {
+        listeners.push((Rc::new(watch(socket.udp)?), socket.wildcard));
+        accepting.push(tokio::net::TcpListener::from_std(socket.tcp)?);
+    }
+    let worker = Worker {
+        engine: Engine::new(plan, seed),
+        outbox: Outbox::default(),
+        inbox: Inbox::default(),
+        outlet: Outlet::default(),
+        start: Instant::now(),
+        listeners: listeners.iter().map(|(socket, _)| socket.clone()).collect(),
+        links: Vec::new(),
+        streams: HashMap::new(),
+        next_stream: listeners.len() as u64,
+        trouble: Vec::new(),
+        armed: None,
+        timer: Rc::new(Notify::new()),
+    };
+    let shared: Shared = Rc::new(RefCell::new(worker));
+    let mut tasks = vec![tokio::task::spawn_local(keep_time(shared.clone()))];
+    for (n, (socket, wildcard)) in listeners.iter().enumerate() {
+        let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
+        tasks.push(tokio::task::spawn_local(task));
+    }
+    for socket in accepting {
+        let task = streams::accept(shared.clone(), socket, limits.clone(), stopped.clone());
+        tasks.push(tokio::task::spawn_local(task));
+    }
+    let _ = stopped.wait_for(|stop| *stop).await;
+
+    // No new queries but those that have arrived; then what is in flight.
+    for task in tasks.drain(1..) {
+        task.abort();
+    }
+    for (n, (socket, wildcard)) in listeners.iter().enumerate() {
+        datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
+    }
+    let end = Instant::now() + deadline + deadline / 4;
+    while Instant::now() < end {
+        let done = {
+            let worker = shared.borrow();
+            worker.engine.queries_in_flight() == 0
+                && worker.streams.values().all(|mailbox| mailbox.is_empty())
+        };
+        if done {
+            break;
+        }
+        tokio::time::sleep(STOP_POLL).await;
+    }
+    // Links and their tasks refer to each other through the shared state.
+    shared.borrow_mut().links.clear();
+    shared.borrow_mut().streams.clear();
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What each command does, from the command line to the exit code.
+
+use crate::cli::{CliError, Command, Demo, LogLevel};
+use crate::config::{self, ConfigError, Draft};
+use crate::demo;
+use crate::net::{self, CannotRun, Running};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line; also a request for help, which is no failure.
+    Flags(clap::Error),
+    /// The configuration.
+    Config(ConfigError),
+    /// The host.
+    CannotRun(CannotRun),
+    /// The demonstration did not get its answer.
+    Demo(demo::DemoError),
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        match error {
+            CliError::Flags(error) => Failure::Flags(error),
+            CliError::Words(error) => Failure::Config(error),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::Config(error)
+    }
+}
+
+impl From<CannotRun> for Failure {
+    fn from(error: CannotRun) -> Self {
+        Failure::CannotRun(error)
+    }
+}
+
+impl From<demo::DemoError> for Failure {
+    fn from(error: demo::DemoError) -> Self {
+        Failure::Demo(error)
+    }
+}
+
+impl Failure {
+    /// Says what went wrong, on standard error, and gives the exit code: 2 for
+    /// the operator's words, 1 for everything else.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Failure::Flags(error) => {
+                // Help and version go to standard output, with code 0.
+                let code = if error.use_stderr() { 2 } else { 0 };
+                let _ = error.print();
+                ExitCode::from(code)
+            }
+            Failure::Config(error) => {
+                eprintln!("gathersrv: {error}");
+                ExitCode::from(2)
+            }
+            Failure::CannotRun(error) => {
+                eprintln!("gathersrv: {error}");
+                ExitCode::from(1)
+            }
+            Failure::Demo(error) => {
+                eprintln!("gathersrv: {error}");
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
+/// Does what the command line says, and returns when it is done.
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(draft, log) => serve(draft, log),
+        Command::Demo(flags, listen) => demonstrate(&flags, listen),
+    }
+}
+
+fn serve(mut draft: Draft, log: LogLevel) -> Result<(), Failure> {
+    start_log(log);
+    if draft.settings.listen.is_empty() {
+        draft.settings.listen = loopback();
+    }
+    let mut plan = config::build(draft)?;
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    let running = Running::start(&Arc::new(plan.clone()))?;
+    plan.settings.listen = running.listen.clone();
+    for line in plan.summary() {
+        println!("{line}");
+    }
+    println!("ready");
+    net::wait_for_signal()?;
+    running.stop();
+    Ok(())
+}
+
+fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> {
+    start_log(flags.log);
+    let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+    let clusters = demo::Clusters::start()?;
+    let plan = config::build(clusters.draft(listen))?;
+    let running = Running::start(&Arc::new(plan.clone()))?;
+    let shown = demo::show(&plan, &running)?;
+    print!("{shown}");
+    if !flags.once {
+        println!("ready");
+        net::wait_for_signal()?;
+    }
+    running.stop();
+    Ok(())
+}
+
+/// Where to listen if nobody says: on loopback only, so that nobody opens a
+/// resolver to the world by accident; IPv6 if the host has it.
+fn loopback() -> Vec<SocketAddr> {
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, config::words::DNS_PORT));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, config::words::DNS_PORT));
+    let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if has_v6 { vec![v4, v6] } else { vec![v4] }
+}
+
+fn start_log(level: LogLevel) {
+    use tracing::level_filters::LevelFilter;
+    let filter = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr);
+    // Only in tests is there one already.
+    let _ = log.with_target(false).try_init();
+}
