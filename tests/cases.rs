@@ -23,6 +23,8 @@
 //! forward, 192.0.2.53); `a2` is a's second server, 10.8.0.2. Replies come in the
 //! order they are written, one millisecond apart. `raw HEX` asks with octets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::text::{Question, Reply, question_of, shown};

@@ -11,6 +11,7 @@ use crate::config::Zone;
 use crate::engine::gather::Gather;
 use crate::wire::names::{Ident, NameId};
 use domain::base::iana::{ExtendedErrorCode, Rtype};
+use smallvec::SmallVec;
 
 /// Longer chains than this are cut, as resolvers do (BIND at 17, Unbound at 11,
 /// CoreDNS at 8); it bounds the work.
@@ -64,7 +65,10 @@ impl Merger {
                 self.follow(n, first, next, qtype);
             }
         }
-        if self.chains.links.is_empty() {
+        if qtype == Rtype::CNAME {
+            self.keep_ends();
+            self.keep_one_target(gather, zone);
+        } else if self.chains.links.is_empty() {
             self.keep_ends();
         } else if self.fit_together(qtype) {
             self.keep_links(0, self.chains.links.len());
@@ -211,7 +215,7 @@ impl Merger {
     fn flatten(&mut self, gather: &Gather, zone: &Zone) {
         let any_ended = self.chains.chains.iter().any(|chain| chain.ended);
         let mut kept = any_ended;
-        let mut left_out: smallvec::SmallVec<[usize; 8]> = smallvec::SmallVec::new();
+        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
         for n in 0..self.chains.chains.len() {
             let chain = self.chains.chains[n];
             let (from, to) = chain.links;
@@ -233,11 +237,39 @@ impl Merger {
                 left_out.push(chain.sub);
             }
         }
-        if !left_out.is_empty() {
-            let subs = gather.subs();
-            let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
-            self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
+        self.note_left_out(&left_out, gather, zone);
+    }
+
+    /// Asked for the CNAME itself: the first cluster's, and those equal to it.
+    fn keep_one_target(&mut self, gather: &Gather, zone: &Zone) {
+        let target =
+            |merger: &Self, n: u32| merger.names.ident(merger.records[n as usize].names[0]);
+        let Some(&first) = self.order.first() else { return };
+        let kept = target(self, first);
+        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|&n| {
+            let equal = target(self, n) == kept;
+            if !equal {
+                let record = &mut self.records[n as usize];
+                record.fate = Fate::Chain;
+                if left_out.last() != Some(&record.sub) {
+                    left_out.push(record.sub);
+                }
+            }
+            equal
+        });
+        self.order = order;
+        self.note_left_out(&left_out, gather, zone);
+    }
+
+    fn note_left_out(&mut self, left_out: &[usize], gather: &Gather, zone: &Zone) {
+        if left_out.is_empty() {
+            return;
         }
+        let subs = gather.subs();
+        let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
+        self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
     }
 
     /// M10: "not here" from one cluster is no news when another has it.
