@@ -6,6 +6,7 @@
 
 mod build;
 mod index;
+mod meetings;
 mod plan;
 pub mod words;
 
