@@ -96,6 +96,9 @@ impl Engine {
         let expires = gather.deadline;
         let sub = &mut gather.subs_mut()[n];
         let transport = sub.transport();
+        if sub.tries == 0 {
+            sub.asked_at = now;
+        }
         sub.tries = sub.tries.saturating_add(1);
         sub.retry_at = match transport {
             Transport::Udp => {

@@ -104,6 +104,8 @@ pub struct Sub {
     pub turn: usize,
     /// How often it has been sent.
     pub tries: u8,
+    /// When it was sent first.
+    pub asked_at: Time,
     /// When it is sent again, if nothing comes.
     pub retry_at: Time,
     /// The stream is used: a datagram answer was truncated (T2).
@@ -131,6 +133,7 @@ impl Sub {
             attempts: SmallVec::new(),
             turn: 0,
             tries: 0,
+            asked_at: Time::default(),
             retry_at: Time::default(),
             tcp: false,
             plain: false,

@@ -19,6 +19,7 @@
 
 mod ask;
 mod counters;
+pub mod explain;
 mod finish;
 mod gather;
 mod links;
@@ -34,7 +35,7 @@ mod time;
 mod wheel;
 
 pub use counters::Counters;
-pub use gather::Failure;
+pub use gather::{Failure, Phase};
 pub use links::LinkId;
 pub use outbox::{Answer, Client, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
@@ -65,6 +66,8 @@ pub struct Engine {
     name: FlatName,
     folded: FlatName,
     moved: Vec<Slot>,
+    /// The report being kept, if one is wanted.
+    explain: Option<Option<explain::Report>>,
 }
 
 impl Engine {
@@ -91,6 +94,7 @@ impl Engine {
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
+            explain: None,
         }
     }
 
@@ -118,10 +122,5 @@ impl Engine {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
-    }
-
-    /// The last merge, for who wants to explain it.
-    pub fn merger(&self) -> &Merger {
-        &self.merger
     }
 }

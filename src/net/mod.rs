@@ -10,10 +10,13 @@
 pub mod batch;
 mod datagrams;
 mod limits;
+mod once;
 mod sockets;
 mod streams;
 mod tcp_link;
 mod worker;
+
+pub use once::ask;
 
 use crate::config::Plan;
 use limits::ConnectionLimits;
@@ -44,7 +47,7 @@ impl std::error::Error for CannotRun {
 }
 
 impl CannotRun {
-    fn start(why: std::io::Error) -> Self {
+    pub(super) fn start(why: std::io::Error) -> Self {
         CannotRun {
             what: "cannot start".into(),
             why,
@@ -70,9 +73,7 @@ impl Running {
         let limits = Arc::new(ConnectionLimits::default());
         let mut running = Running { listen, stop, workers: Vec::new() };
         for n in 0..plan.settings.workers.get() {
-            let mut seed = [0; 32];
-            rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
-                .map_err(|error| CannotRun::start(std::io::Error::other(error)))?;
+            let seed = fresh_seed()?;
             let own = listeners.iter().map(Listener::open).collect::<Result<Vec<_>, _>>()?;
             let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{n}"));
@@ -93,6 +94,15 @@ impl Running {
         for worker in self.workers {
             let _ = worker.join();
         }
+    }
+}
+
+/// Octets from the system's CSPRNG, for an engine (U2).
+fn fresh_seed() -> Result<[u8; 32], CannotRun> {
+    let mut seed = [0; 32];
+    match rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed) {
+        Ok(()) => Ok(seed),
+        Err(error) => Err(CannotRun::start(std::io::Error::other(error))),
     }
 }
 

@@ -73,6 +73,24 @@ pub struct Worker {
 pub type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
+    /// A worker with these listeners, which nothing reads yet.
+    pub fn new(engine: Engine, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
+        Worker {
+            engine,
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            outlet: Outlet::default(),
+            start: Instant::now(),
+            next_stream: listeners.len() as u64,
+            listeners,
+            links: Vec::new(),
+            streams: HashMap::new(),
+            trouble: Vec::new(),
+            armed: None,
+            timer: Rc::new(Notify::new()),
+        }
+    }
+
     /// The time, read once for each batch.
     pub fn now(&self) -> Time {
         Time::from_micros(self.start.elapsed().as_micros() as u64)
@@ -112,6 +130,13 @@ impl Worker {
             self.armed = next;
             self.timer.notify_one();
         }
+    }
+
+    /// Lets go of all sockets. Links and their tasks refer to each other through
+    /// the worker, so nothing ends by itself.
+    pub fn close(&mut self) {
+        self.links.clear();
+        self.streams.clear();
     }
 
     fn open_links(&mut self, shared: &Shared) {
@@ -215,7 +240,7 @@ impl Worker {
 }
 
 /// Waits for timers and lets the engine know.
-async fn keep_time(shared: Shared) {
+pub async fn keep_time(shared: Shared) {
     let timer = shared.borrow().timer.clone();
     loop {
         let (next, at) = {
@@ -268,20 +293,8 @@ async fn serve(
         listeners.push((Rc::new(watch(socket.udp)?), socket.wildcard));
         accepting.push(tokio::net::TcpListener::from_std(socket.tcp)?);
     }
-    let worker = Worker {
-        engine: Engine::new(plan, seed),
-        outbox: Outbox::default(),
-        inbox: Inbox::default(),
-        outlet: Outlet::default(),
-        start: Instant::now(),
-        listeners: listeners.iter().map(|(socket, _)| socket.clone()).collect(),
-        links: Vec::new(),
-        streams: HashMap::new(),
-        next_stream: listeners.len() as u64,
-        trouble: Vec::new(),
-        armed: None,
-        timer: Rc::new(Notify::new()),
-    };
+    let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
+    let worker = Worker::new(Engine::new(plan, seed), sockets);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![tokio::task::spawn_local(keep_time(shared.clone()))];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
@@ -313,8 +326,6 @@ async fn serve(
         }
         tokio::time::sleep(STOP_POLL).await;
     }
-    // Links and their tasks refer to each other through the shared state.
-    shared.borrow_mut().links.clear();
-    shared.borrow_mut().streams.clear();
+    shared.borrow_mut().close();
     Ok(())
 }
