@@ -4,7 +4,7 @@ use crate::cli::{CliError, Command, Demo, LogLevel, Question};
 use crate::config::{self, ConfigError, Draft};
 use crate::demo;
 use crate::explain::{self, ExplainError};
-use crate::net::{self, CannotRun, Running};
+use crate::net::{CannotRun, Running, Signals};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -100,13 +100,14 @@ fn serve(mut draft: Draft, log: LogLevel) -> Result<(), Failure> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    let running = Running::start(&Arc::new(plan.clone()))?;
+    let mut signals = Signals::take()?;
+    let mut running = Running::start(&Arc::new(plan.clone()))?;
     plan.settings.listen = running.listen.clone();
     for line in plan.summary() {
         println!("{line}");
     }
     println!("ready");
-    net::wait_for_signal()?;
+    signals.wait(&mut running)?;
     running.stop();
     Ok(())
 }
@@ -116,12 +117,13 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
-    let running = Running::start(&Arc::new(plan.clone()))?;
+    let mut signals = Signals::take()?;
+    let mut running = Running::start(&Arc::new(plan.clone()))?;
     let shown = demo::show(&plan, &running)?;
     print!("{shown}");
     if !flags.once {
         println!("ready");
-        net::wait_for_signal()?;
+        signals.wait(&mut running)?;
     }
     running.stop();
     Ok(())

@@ -31,6 +31,9 @@ const FLUSH_ROUNDS: usize = 4;
 /// How often a stopping worker looks whether it is done.
 const STOP_POLL: Duration = Duration::from_millis(2);
 
+/// The log is told of what the network can cause no more often than this.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// A socket towards a cluster.
 enum Socket {
     Datagrams(Rc<AsyncFd<UdpSocket>>),
@@ -67,6 +70,14 @@ pub struct Worker {
     trouble: Vec<(LinkId, LinkState)>,
     armed: Option<Time>,
     timer: Rc<Notify>,
+    told: Told,
+}
+
+/// What the log has been told of things the network can cause, and when.
+#[derive(Default)]
+struct Told {
+    too_long: u64,
+    at: Option<Instant>,
 }
 
 /// How tasks share their worker.
@@ -88,6 +99,7 @@ impl Worker {
             trouble: Vec::new(),
             armed: None,
             timer: Rc::new(Notify::new()),
+            told: Told::default(),
         }
     }
 
@@ -125,11 +137,29 @@ impl Worker {
                 self.engine.on_link(now, link, state, &mut self.outbox);
             }
         }
+        if self.engine.counters().too_long > self.told.too_long {
+            self.tell_too_long();
+        }
         let next = self.engine.next_timeout();
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.armed = next;
             self.timer.notify_one();
         }
+    }
+
+    /// R4: at a limited rate.
+    fn tell_too_long(&mut self) {
+        let now = Instant::now();
+        if self.told.at.is_some_and(|at| now - at < TELL_EVERY) {
+            return;
+        }
+        let total = self.engine.counters().too_long;
+        let more = total - self.told.too_long;
+        self.told = Told { too_long: total, at: Some(now) };
+        tracing::warn!(
+            "{more} records left out because a rewritten name would be too long (R4); \
+             `gathersrv explain` shows which"
+        );
     }
 
     /// Lets go of all sockets. Links and their tasks refer to each other through
