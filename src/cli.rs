@@ -1,7 +1,9 @@
 //! The command line, typed. No effects: what the words mean is decided in
 //! [`crate::config`], what is done with them in [`crate::run`].
 
-use crate::config::{ConfigError, Draft, ForwardDraft, OnMissing, Settings, ZoneDraft, words};
+use crate::config::{
+    ConfigError, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft, words,
+};
 use crate::engine::Transport;
 use crate::wire::edns::DEFAULT_PAYLOAD;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -61,6 +63,12 @@ struct Serve {
     /// Answer SERVFAIL when fewer clusters than this have answered
     #[arg(long, value_name = "N", default_value_t = 0)]
     min_clusters: usize,
+    /// Which server of a cluster to ask first
+    #[arg(long, value_name = "POLICY", default_value = "sequential")]
+    policy: Order,
+    /// Take a server out after it left this many questions unanswered; 0: never
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    max_fails: u32,
     /// Worker threads [default: the cores]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroUsize>,
@@ -130,6 +138,16 @@ enum Missing {
     Partial,
     /// Answer SERVFAIL
     Fail,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Order {
+    /// The first, and the others when it fails
+    Sequential,
+    /// Each in turn
+    RoundRobin,
+    /// Any
+    Random,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -240,6 +258,12 @@ impl Serve {
                 Missing::Fail => OnMissing::Fail,
             },
             min_clusters: self.min_clusters,
+            policy: match self.policy {
+                Order::Sequential => Policy::Sequential,
+                Order::RoundRobin => Policy::RoundRobin,
+                Order::Random => Policy::Random,
+            },
+            max_fails: self.max_fails,
             truncated: match self.truncated {
                 Truncated::Records => crate::config::Truncated::Records,
                 Truncated::Empty => crate::config::Truncated::Empty,

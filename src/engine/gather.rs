@@ -41,6 +41,8 @@ pub enum Failure {
     Unreachable,
     /// Every ID towards it was taken.
     Exhausted,
+    /// All of its servers are known to be down (U5).
+    Out,
 }
 
 impl std::fmt::Display for Failure {
@@ -50,6 +52,7 @@ impl std::fmt::Display for Failure {
             Failure::Rcode(rcode) => write!(f, "{rcode}"),
             Failure::Unreachable => f.write_str("unreachable"),
             Failure::Exhausted => f.write_str("too many questions in flight"),
+            Failure::Out => f.write_str("known to be down"),
         }
     }
 }

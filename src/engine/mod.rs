@@ -22,9 +22,11 @@ mod counters;
 pub mod explain;
 mod finish;
 mod gather;
+mod health;
 mod links;
 pub mod merge;
 mod outbox;
+mod probe;
 mod query;
 mod relay;
 mod reply;
@@ -37,7 +39,7 @@ mod wheel;
 pub use counters::Counters;
 pub use gather::{Failure, Phase};
 pub use links::LinkId;
-pub use outbox::{Answer, Client, Open, Outbox, Send, Transport};
+pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
 pub use time::Time;
 
@@ -53,6 +55,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use wheel::Wheel;
 
+/// Makes the plan's servers known to the engine.
+fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
+    let servers: Vec<usize> = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+    for (&server, question) in servers.iter().zip(probe::questions(&plan)) {
+        links.servers[server].probe_question = question;
+    }
+    Rc::new(LivePlan { plan, servers })
+}
+
 /// One engine serves one worker: it has one owner and no locks.
 pub struct Engine {
     plan: Rc<LivePlan>,
@@ -60,12 +71,16 @@ pub struct Engine {
     gathers: Vec<Gather>,
     free: Vec<u32>,
     wheel: Wheel,
+    /// When servers that are out are probed, by server.
+    probes: Wheel,
     merger: Merger,
     counters: Counters,
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
     moved: Vec<Slot>,
+    /// Whose turn it is, where servers take turns.
+    round: u32,
     /// The report being kept, if one is wanted.
     explain: Option<Option<explain::Report>>,
 }
@@ -82,31 +97,35 @@ impl Engine {
         let merger = Merger::new(hasher());
         let slots = hasher();
         let mut links = Links::new(rng, slots);
-        let servers = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+        let plan = live(plan, &mut links);
         Engine {
-            plan: Rc::new(LivePlan { plan, servers }),
+            plan,
             links,
             gathers: Vec::new(),
             free: Vec::new(),
             wheel: Wheel::default(),
+            probes: Wheel::default(),
             merger,
             counters: Counters::default(),
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
+            round: 0,
             explain: None,
         }
     }
 
     /// New configuration. Queries in flight finish on the one they came under.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
-        let servers = plan.servers.iter().map(|&addr| self.links.server(addr)).collect();
-        self.plan = Rc::new(LivePlan { plan, servers });
+        self.plan = live(plan, &mut self.links);
     }
 
     /// When [`Self::on_timeout`] is due: never later than something is.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.wheel.next()
+        match (self.wheel.next(), self.probes.next()) {
+            (Some(query), Some(probe)) => Some(query.min(probe)),
+            (query, probe) => query.or(probe),
+        }
     }
 
     /// Queries not answered yet.

@@ -81,11 +81,11 @@ impl Running {
             let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
             let watchdog = Watchdog { end: end.clone(), worker: n };
             let thread = std::thread::Builder::new().name(format!("worker-{n}"));
-            let started =
-                thread.spawn(move || match worker::run(plan, seed, own, stopped, limits) {
-                    Ok(()) => std::mem::forget(watchdog),
-                    Err(error) => watchdog.report(error),
-                });
+            let started = thread.spawn(move || {
+                if let Err(error) = worker::run(plan, seed, own, stopped, limits) {
+                    watchdog.report(error);
+                }
+            });
             running.workers.push(started.map_err(CannotRun::start)?);
         }
         Ok(running)

@@ -11,7 +11,7 @@ use super::limits::ConnectionLimits;
 use super::sockets::{self, Opened};
 use super::{datagrams, streams, tcp_link};
 use crate::config::Plan;
-use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Time, Transport};
+use crate::engine::{Engine, LinkId, LinkState, Notice, Open, Outbox, Time, Transport};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -127,6 +127,7 @@ impl Worker {
                 self.send_questions();
                 self.send_answers();
                 self.close_links();
+                self.tell_notices();
                 self.outbox.clear();
             }
             if self.trouble.is_empty() {
@@ -144,6 +145,19 @@ impl Worker {
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.armed = next;
             self.timer.notify_one();
+        }
+    }
+
+    /// State changes of servers: each is told once, and a server changes at
+    /// most a few times a second.
+    fn tell_notices(&self) {
+        for notice in &self.outbox.notices {
+            match notice {
+                Notice::Out(server) => {
+                    tracing::warn!("server {server} is out: it leaves questions unanswered");
+                }
+                Notice::Back(server) => tracing::info!("server {server} is back"),
+            }
         }
     }
 

@@ -13,7 +13,7 @@ mod collect;
 mod emit;
 mod rrsets;
 
-use super::gather::{Failure, Gather, Progress};
+use super::gather::{Gather, Progress};
 use super::outbox::Transport;
 use super::synth;
 use crate::config::{OnMissing, Plan, Settings, Zone};
@@ -398,9 +398,7 @@ pub fn limit(gather: &Gather, settings: &Settings) -> usize {
 /// The clusters that did not answer properly, by name.
 fn missing<'a>(gather: &'a Gather, zone: &'a Zone) -> impl Iterator<Item = &'a str> {
     gather.subs().iter().filter_map(|sub| match sub.progress {
-        Progress::Failed(Failure::Silent | Failure::Unreachable)
-        | Progress::Failed(Failure::Rcode(_) | Failure::Exhausted)
-        | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
+        Progress::Failed(_) | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
         Progress::Answered(_) | Progress::CannotExist => None,
     })
 }
