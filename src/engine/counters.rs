@@ -11,6 +11,8 @@ pub struct Counters {
     pub unreadable: u64,
     /// Queries refused: class, transfer, or a name we do not serve.
     pub refused: u64,
+    /// Queries that joined an equal one in flight (U4).
+    pub shared: u64,
     /// Sub-questions sent, retransmissions included.
     pub asked: u64,
     /// Of those, sent again for want of an answer.

@@ -30,6 +30,23 @@ impl Engine {
                 return;
             }
         }
+        if self.shared.get(&self.gathers[index as usize].share_key) == Some(&index) {
+            self.shared.remove(&self.gathers[index as usize].share_key);
+        }
+        self.answer(index, out);
+        self.note_round(index, true);
+        while self.gathers[index as usize].next_waiter() {
+            self.answer(index, out);
+        }
+        let gather = &mut self.gathers[index as usize];
+        gather.live = false;
+        gather.plan = self.plan.clone();
+        self.wheel.cancel(index);
+        self.free.push(index);
+    }
+
+    /// Answers the client that a gather is for at the moment.
+    fn answer(&mut self, index: u32, out: &mut Outbox) {
         let gather = &self.gathers[index as usize];
         let start = out.octets.len();
         let plan = gather.plan.clone();
@@ -42,13 +59,7 @@ impl Engine {
             }
             Route::Forward(_) => self.relay(index, out),
         }
-        self.note_round(index, true);
-        let gather = &mut self.gathers[index as usize];
-        out.answer(gather.client, start);
-        gather.live = false;
-        gather.plan = self.plan.clone();
+        out.answer(self.gathers[index as usize].client, start);
         self.counters.answered += 1;
-        self.wheel.cancel(index);
-        self.free.push(index);
     }
 }

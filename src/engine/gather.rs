@@ -2,6 +2,7 @@
 
 use super::links::LinkId;
 use super::outbox::{Client, Transport};
+use super::synth::Asker;
 use super::time::Time;
 use crate::config::{Plan, Route};
 use crate::wire::edns::Edns;
@@ -164,6 +165,18 @@ impl Sub {
     }
 }
 
+/// A client that shares another's fan-out (U4).
+pub struct Waiter {
+    /// Who asked.
+    pub client: Client,
+    /// Its header.
+    pub header: Header,
+    /// Its question, to the octet.
+    pub question: Vec<u8>,
+    /// Its OPT record.
+    pub edns: Option<Edns>,
+}
+
 /// A query in flight.
 pub struct Gather {
     /// In use.
@@ -188,8 +201,12 @@ pub struct Gather {
     pub deadline: Time,
     /// Sub-questions still waiting.
     pub waiting: usize,
+    /// Its key among those that others may join.
+    pub share_key: u64,
     subs: Vec<Sub>,
     used: usize,
+    waiters: Vec<Waiter>,
+    used_waiters: usize,
 }
 
 impl Gather {
@@ -207,8 +224,11 @@ impl Gather {
             started: Time::default(),
             deadline: Time::default(),
             waiting: 0,
+            share_key: 0,
             subs: Vec::new(),
             used: 0,
+            waiters: Vec::new(),
+            used_waiters: 0,
         }
     }
 
@@ -251,6 +271,38 @@ impl Gather {
     /// The same, to change.
     pub fn subs_mut(&mut self) -> &mut [Sub] {
         &mut self.subs[..self.used]
+    }
+
+    /// Clients that wait for the same answer, beside the first.
+    pub fn waiters(&self) -> &[Waiter] {
+        &self.waiters[..self.used_waiters]
+    }
+
+    /// Adds a client, reusing what an earlier query left.
+    pub fn add_waiter(&mut self, asker: Asker<'_>) {
+        if self.used_waiters == self.waiters.len() {
+            self.waiters.push(Waiter {
+                client: asker.client,
+                header: asker.header,
+                question: Vec::new(),
+                edns: None,
+            });
+        }
+        self.waiters[self.used_waiters].set(asker);
+        self.used_waiters += 1;
+    }
+
+    /// Makes the last of the waiting clients the one that is answered; false
+    /// if there is none left.
+    pub fn next_waiter(&mut self) -> bool {
+        let Some(last) = self.used_waiters.checked_sub(1) else { return false };
+        self.used_waiters = last;
+        let waiter = &mut self.waiters[last];
+        self.client = waiter.client;
+        self.header = waiter.header;
+        std::mem::swap(&mut self.question, &mut waiter.question);
+        self.edns = waiter.edns;
+        true
     }
 
     /// The servers that can answer a sub-question, as the engine numbers them.

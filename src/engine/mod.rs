@@ -32,6 +32,7 @@ mod relay;
 mod reply;
 mod retry;
 mod rtt;
+mod share;
 mod synth;
 mod time;
 mod wheel;
@@ -51,6 +52,7 @@ use links::{Links, Slot};
 use merge::Merger;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use wheel::Wheel;
@@ -70,6 +72,9 @@ pub struct Engine {
     links: Links,
     gathers: Vec<Gather>,
     free: Vec<u32>,
+    /// Questions in flight that others may join (U4).
+    shared: HashMap<u64, u32, RandomState>,
+    hasher: RandomState,
     wheel: Wheel,
     /// When servers that are out are probed, by server.
     probes: Wheel,
@@ -95,7 +100,7 @@ impl Engine {
             RandomState::with_seeds(key(), key(), key(), key())
         };
         let merger = Merger::new(hasher());
-        let slots = hasher();
+        let (slots, shared, sharing) = (hasher(), hasher(), hasher());
         let mut links = Links::new(rng, slots);
         let plan = live(plan, &mut links);
         Engine {
@@ -103,6 +108,8 @@ impl Engine {
             links,
             gathers: Vec::new(),
             free: Vec::new(),
+            shared: HashMap::with_hasher(shared),
+            hasher: sharing,
             wheel: Wheel::default(),
             probes: Wheel::default(),
             merger,

@@ -102,12 +102,18 @@ impl Engine {
 
     /// Takes a query into flight and asks the clusters.
     fn gather(&mut self, now: Time, asker: Asker<'_>, route: Route, out: &mut Outbox) {
+        let key = self.share_key(asker, route);
+        if self.join(now, key, asker, route) {
+            return;
+        }
         let index = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::new(self.plan.clone(), asker.client, asker.header));
             self.gathers.len() as u32 - 1
         });
         let gather = &mut self.gathers[index as usize];
         gather.live = true;
+        gather.share_key = key;
+        self.shared.insert(key, index);
         gather.client = asker.client;
         gather.header = asker.header;
         gather.question.clear();

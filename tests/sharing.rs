@@ -1,0 +1,108 @@
+//! Equal questions in flight share one fan-out (U4).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::text::{Question, Reply, shown};
+use common::{Lab, TWO, client};
+use domain::base::iana::Rtype;
+use gathersrv::engine::{Client, Transport};
+use std::time::Duration;
+
+fn query(id: u16, name: &str) -> Question {
+    Question { id, ..Question::new(name, Rtype::TXT) }
+}
+
+fn from(socket: u64, transport: Transport) -> Client {
+    Client { socket, ..client(transport) }
+}
+
+fn answer_all(lab: &mut Lab, record: &str) {
+    for asked in lab.take_asked() {
+        let suffix = if asked.server.to_string().starts_with("10.8") { "a" } else { "b" };
+        let line = format!("s.cluster-{suffix}.local. 30 IN TXT {record}");
+        lab.reply(asked.link, &Reply::ok(&[&line]).to(&asked.packet));
+    }
+}
+
+#[test]
+fn u4_a_thousand_equal_questions_cost_each_cluster_one() {
+    let mut lab = Lab::new(&TWO);
+    for id in 0..1000 {
+        let client = from(u64::from(id), Transport::Udp);
+        lab.query(client, &query(id, "s.distributed.local.").packet());
+    }
+    assert_eq!(lab.asked.len(), 2);
+    answer_all(&mut lab, "x");
+    let answers = lab.take_answers();
+    assert_eq!(answers.len(), 1000);
+    let mut seen = std::collections::HashSet::new();
+    for answer in &answers {
+        let id = u16::from_be_bytes([answer.packet[0], answer.packet[1]]);
+        assert_eq!(answer.client.socket, u64::from(id), "each its own ID");
+        assert!(seen.insert(id), "one answer each");
+    }
+    lab.assert_idle();
+}
+
+#[test]
+fn u4_each_client_has_its_own_spelling_edns_and_size() {
+    let mut lab = Lab::new(&TWO);
+    let edns = Question { edns: Some(1232), ..query(2, "S.Distributed.LOCAL.") };
+    lab.query(from(1, Transport::Udp), &query(1, "s.distributed.local.").packet());
+    lab.query(from(2, Transport::Udp), &edns.packet());
+    lab.query(from(3, Transport::Tcp), &query(3, "s.DISTRIBUTED.local.").packet());
+    assert_eq!(lab.asked.len(), 2);
+    let long = [&"x".repeat(200)[..], &"y".repeat(200)[..], &"z".repeat(200)[..]].join(" ");
+    answer_all(&mut lab, &long);
+    let mut answers = lab.take_answers();
+    answers.sort_by_key(|answer| answer.client.socket);
+    let first: Vec<String> = answers.iter().map(|a| shown(&a.packet)[0].clone()).collect();
+    assert_eq!(first, ["=> NOERROR aa tc", "=> NOERROR aa edns", "=> NOERROR aa"]);
+    assert!(answers[0].packet.len() <= 512);
+    assert!(shown(&answers[1].packet)[1].starts_with("S.Distributed.LOCAL. 30"));
+    assert!(shown(&answers[2].packet)[1].starts_with("s.DISTRIBUTED.local. 30"));
+}
+
+#[test]
+fn u4_questions_that_clusters_would_hear_differently_are_asked_apart() {
+    let mut lab = Lab::new(&TWO);
+    let plain = query(1, "s.distributed.local.");
+    for other in [
+        plain.clone(),
+        Question { rd: true, ..plain.clone() },
+        Question { cd: true, ..plain.clone() },
+        Question { rtype: Rtype::A, ..plain.clone() },
+        Question { name: "t.distributed.local.".into(), ..plain.clone() },
+    ] {
+        lab.udp(&other.packet());
+        assert_eq!(lab.take_asked().len(), 2);
+    }
+    // Type 0x4141 differs from 0x6161 by case only.
+    for rtype in [0x4141, 0x6161] {
+        let odd = Question { rtype: Rtype::from_int(rtype), ..plain.clone() };
+        lab.udp(&odd.packet());
+        assert_eq!(lab.take_asked().len(), 2);
+    }
+}
+
+#[test]
+fn u4_t5_who_comes_late_begins_a_fan_out_of_its_own() {
+    let mut flags = TWO.to_vec();
+    flags.extend(["--max-fails", "0"]);
+    let mut lab = Lab::new(&flags);
+    lab.udp(&query(1, "s.distributed.local.").packet());
+    lab.pass(Duration::from_millis(399));
+    lab.take_asked();
+    lab.udp(&query(2, "s.distributed.local.").packet());
+    assert!(lab.asked.is_empty());
+    lab.pass(Duration::from_millis(1));
+    lab.take_asked();
+    lab.udp(&query(3, "s.distributed.local.").packet());
+    assert_eq!(lab.asked.len(), 2);
+    lab.pass(Duration::from_millis(400));
+    assert_eq!(lab.take_answers().len(), 2, "by the first one's deadline");
+    lab.pass(Duration::from_millis(400));
+    assert_eq!(lab.take_answers().len(), 1);
+    lab.assert_idle();
+}
