@@ -36,7 +36,7 @@ enum SubCommand {
     /// Show the main job with two clusters inside the process
     Demo(Demo),
     /// Ask one question and show how its answer comes about
-    Explain(Explain),
+    Explain(Box<Explain>),
 }
 
 /// Flags of the daemon.
@@ -69,6 +69,24 @@ struct Serve {
     /// Take a server out after it left this many questions unanswered; 0: never
     #[arg(long, value_name = "N", default_value_t = 2)]
     max_fails: u32,
+    /// Merged answers to keep and give again; 0: none
+    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().cache)]
+    cache: usize,
+    /// Last good answers to keep for when a cluster is missing; 0: none
+    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().keep)]
+    keep: usize,
+    /// How old a last good answer may be
+    #[arg(long, value_name = "TIME", default_value = "1day", value_parser = span)]
+    keep_for: Duration,
+    /// How long not to believe a cluster that had records and says it has none
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span)]
+    keep_on_empty: Duration,
+    /// Queries in flight; more are answered SERVFAIL
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_queries)]
+    max_queries: usize,
+    /// Queries in flight from one client address; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_queries_per_client: usize,
     /// Worker threads [default: the cores]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroUsize>,
@@ -264,6 +282,12 @@ impl Serve {
                 Order::Random => Policy::Random,
             },
             max_fails: self.max_fails,
+            cache: self.cache,
+            keep: self.keep,
+            keep_for: self.keep_for,
+            keep_on_empty: self.keep_on_empty,
+            max_queries: self.max_queries,
+            max_queries_per_client: self.max_queries_per_client,
             truncated: match self.truncated {
                 Truncated::Records => crate::config::Truncated::Records,
                 Truncated::Empty => crate::config::Truncated::Empty,
@@ -309,6 +333,10 @@ fn deadline(word: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(word).map_err(|error| format!("{error}; {remedy}"))?;
     let bounds = Duration::from_millis(10)..=Duration::from_secs(60);
     if bounds.contains(&time) { Ok(time) } else { Err(remedy.into()) }
+}
+
+fn span(word: &str) -> Result<Duration, String> {
+    humantime::parse_duration(word).map_err(|error| format!("{error}; write a time such as '30s'"))
 }
 
 fn workers(word: &str) -> Result<NonZeroUsize, String> {

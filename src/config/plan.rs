@@ -60,6 +60,20 @@ pub struct Settings {
     pub incomplete_ttl: u32,
     /// What a truncated answer carries.
     pub truncated: Truncated,
+    /// Merged answers kept for giving again, over all workers; 0 for none.
+    pub cache: usize,
+    /// Last good answers kept for when a cluster is missing, over all workers;
+    /// 0 for none.
+    pub keep: usize,
+    /// How old a last good answer may be.
+    pub keep_for: Duration,
+    /// For how long a cluster that had records is not believed when it says it
+    /// has none.
+    pub keep_on_empty: Duration,
+    /// Queries in flight, over all workers; more are answered SERVFAIL.
+    pub max_queries: usize,
+    /// Queries in flight from one client address; 0 for no limit.
+    pub max_queries_per_client: usize,
     /// Which server is asked first.
     pub policy: Policy,
     /// Questions a server may leave unanswered in a row before it is taken
@@ -80,6 +94,14 @@ impl Default for Settings {
             // Long enough to be of use, short enough to be gone soon (M6).
             incomplete_ttl: 5,
             truncated: Truncated::default(),
+            cache: 10_000,
+            keep: 10_000,
+            keep_for: Duration::from_secs(86_400),
+            keep_on_empty: Duration::ZERO,
+            // One deadline's worth of 80,000 queries a second, all of them
+            // waiting for a cluster that is silent.
+            max_queries: 65_536,
+            max_queries_per_client: 0,
             policy: Policy::default(),
             max_fails: 2,
         }

@@ -11,6 +11,14 @@ pub struct Counters {
     pub unreadable: u64,
     /// Queries refused: class, transfer, or a name we do not serve.
     pub refused: u64,
+    /// Queries answered from what was kept.
+    pub hits: u64,
+    /// Questions asked again ahead of time, because they are in demand.
+    pub refreshed: u64,
+    /// Queries refused because too many were in flight.
+    pub overloaded: u64,
+    /// Answers with a cluster's last good answer in place of a new one (M6).
+    pub stale: u64,
     /// Queries that joined an equal one in flight (U4).
     pub shared: u64,
     /// Sub-questions sent, retransmissions included.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gather, Phase, Progress};
+use super::merge::{Completeness, Merged};
 use super::outbox::Outbox;
 use super::time::Time;
 use crate::config::Route;
@@ -33,10 +34,26 @@ impl Engine {
         if self.shared.get(&self.gathers[index as usize].share_key) == Some(&index) {
             self.shared.remove(&self.gathers[index as usize].share_key);
         }
-        self.answer(index, out);
+        let gather = &mut self.gathers[index as usize];
+        gather.settled = now;
+        let (first, background) = (gather.client.addr.ip(), gather.background);
+        self.fill_in(now, index);
+        let merged = if background {
+            // Nobody is to have it; it is merged for what it is worth.
+            let end = out.octets.len();
+            let merged = self.merge_into(now, index, out);
+            out.octets.truncate(end);
+            merged
+        } else {
+            self.dismiss(first);
+            self.answer(now, index, out)
+        };
         self.note_round(index, true);
         while self.gathers[index as usize].next_waiter() {
-            self.answer(index, out);
+            self.answer(now, index, out);
+        }
+        if let Some(merged) = merged {
+            self.keep(now, index, merged);
         }
         let gather = &mut self.gathers[index as usize];
         gather.live = false;
@@ -46,20 +63,27 @@ impl Engine {
     }
 
     /// Answers the client that a gather is for at the moment.
-    fn answer(&mut self, index: u32, out: &mut Outbox) {
-        let gather = &self.gathers[index as usize];
+    fn answer(&mut self, now: Time, index: u32, out: &mut Outbox) -> Option<Merged> {
         let start = out.octets.len();
-        let plan = gather.plan.clone();
-        match gather.route {
-            Route::Zone(zone) => {
-                let zone = &plan.plan.zones[zone];
-                let merged = self.merger.merge(gather, zone, &plan.plan, &mut out.octets);
-                self.counters.truncated += u64::from(merged.truncated);
-                self.counters.too_long += u64::from(self.merger.too_long);
-            }
-            Route::Forward(_) => self.relay(index, out),
-        }
+        let merged = self.merge_into(now, index, out);
         out.answer(self.gathers[index as usize].client, start);
         self.counters.answered += 1;
+        merged
+    }
+
+    /// Writes a gather's answer; says what it is worth, if it was merged.
+    fn merge_into(&mut self, now: Time, index: u32, out: &mut Outbox) -> Option<Merged> {
+        let gather = &self.gathers[index as usize];
+        let Route::Zone(zone) = gather.route else {
+            self.relay(index, out);
+            return None;
+        };
+        let plan = gather.plan.clone();
+        let zone = &plan.plan.zones[zone];
+        let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut out.octets);
+        self.counters.truncated += u64::from(merged.truncated);
+        self.counters.too_long += u64::from(self.merger.too_long);
+        self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
+        Some(merged)
     }
 }

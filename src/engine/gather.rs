@@ -121,6 +121,8 @@ pub struct Sub {
     /// A server without a substitute has been asked again after it was
     /// unreachable.
     pub second_chance: bool,
+    /// It is the cluster's last good answer, not one to this query (M6).
+    pub stale: bool,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
     /// When its answer came, and from where: for who wants to know.
@@ -141,6 +143,7 @@ impl Sub {
             retry_at: Time::default(),
             tcp: false,
             plain: false,
+            stale: false,
             refused: 0,
             second_chance: false,
             last_failure: Failure::Silent,
@@ -157,6 +160,19 @@ impl Sub {
         *self = Sub { cluster, question, reply, ..Sub::new() };
         self.question.clear();
         self.reply.clear();
+    }
+
+    /// Whether its reply has records.
+    pub fn has_answer(&self) -> bool {
+        matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
+    }
+
+    /// Takes over another's reply, because it has none of its own.
+    pub fn fill_in(&mut self, last: &mut Sub) {
+        std::mem::swap(&mut self.reply, &mut last.reply);
+        self.progress = std::mem::replace(&mut last.progress, Progress::Waiting);
+        self.answered = last.answered;
+        self.stale = true;
     }
 
     /// How it is sent next.
@@ -199,6 +215,11 @@ pub struct Gather {
     pub started: Time,
     /// When it is answered, at the latest.
     pub deadline: Time,
+    /// When its last sub-question was settled.
+    pub settled: Time,
+    /// No client waits: it is asked again ahead of time, because it is in
+    /// demand.
+    pub background: bool,
     /// Sub-questions still waiting.
     pub waiting: usize,
     /// Its key among those that others may join.
@@ -223,6 +244,8 @@ impl Gather {
             phase: Phase::Plain,
             started: Time::default(),
             deadline: Time::default(),
+            settled: Time::default(),
+            background: false,
             waiting: 0,
             share_key: 0,
             subs: Vec::new(),
@@ -230,6 +253,25 @@ impl Gather {
             waiters: Vec::new(),
             used_waiters: 0,
         }
+    }
+
+    /// Who is answered next.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker {
+            client: self.client,
+            header: self.header,
+            question: &self.question,
+            edns: self.edns,
+        }
+    }
+
+    /// Makes `asker` the one that is answered next.
+    pub fn set_asker(&mut self, asker: Asker<'_>) {
+        self.client = asker.client;
+        self.header = asker.header;
+        self.question.clear();
+        self.question.extend_from_slice(asker.question);
+        self.edns = asker.edns;
     }
 
     /// The type asked for.
@@ -311,6 +353,17 @@ impl Gather {
             Route::Zone(zone) => &self.plan.plan.zones[zone].clusters[cluster].servers,
             Route::Forward(forward) => &self.plan.plan.forwards[forward].servers,
         }
+    }
+
+    /// Octets of memory it holds.
+    pub fn octets(&self) -> usize {
+        let subs: usize = self
+            .subs
+            .iter()
+            .map(|sub| size_of::<Sub>() + sub.question.capacity() + sub.reply.capacity())
+            .sum();
+        let waiters = self.waiters.capacity() * size_of::<Waiter>();
+        size_of::<Gather>() + self.question.capacity() + subs + waiters
     }
 
     /// When something has to happen next.

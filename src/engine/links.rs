@@ -354,7 +354,7 @@ impl Links {
     }
 
     /// Appends everything in flight on a link to `list`.
-    pub fn in_flight_on(&self, id: LinkId, list: &mut Vec<Slot>) {
+    pub fn in_flight_on(&self, id: LinkId, list: &mut Vec<(u16, Slot)>) {
         if !self.is_open(id) {
             return;
         }
@@ -364,7 +364,9 @@ impl Links {
             while bits != 0 {
                 let message_id = (word * 64) as u16 | bits.trailing_zeros() as u16;
                 bits &= bits - 1;
-                list.extend(self.slots.get(&key(id.index, message_id)));
+                if let Some(&slot) = self.slots.get(&key(id.index, message_id)) {
+                    list.push((message_id, slot));
+                }
             }
         }
     }

@@ -28,11 +28,13 @@ pub mod merge;
 mod outbox;
 mod probe;
 mod query;
+mod recall;
 mod relay;
 mod reply;
 mod retry;
 mod rtt;
 mod share;
+mod store;
 mod synth;
 mod time;
 mod wheel;
@@ -53,9 +55,22 @@ use merge::Merger;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use store::Store;
 use wheel::Wheel;
+
+/// What an engine keeps of earlier answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Questions.
+    pub entries: usize,
+    /// Octets of replies and answers.
+    pub octets: usize,
+    /// Entries that had to make room for others.
+    pub evictions: u64,
+}
 
 /// Makes the plan's servers known to the engine.
 fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
@@ -78,12 +93,18 @@ pub struct Engine {
     wheel: Wheel,
     /// When servers that are out are probed, by server.
     probes: Wheel,
+    store: Store,
+    /// When a server last came back: what was incomplete before may be whole
+    /// now.
+    recovered: Time,
+    /// Queries in flight by client, where that is limited.
+    by_client: HashMap<IpAddr, usize, RandomState>,
     merger: Merger,
     counters: Counters,
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
-    moved: Vec<Slot>,
+    moved: Vec<(u16, Slot)>,
     /// Whose turn it is, where servers take turns.
     round: u32,
     /// The report being kept, if one is wanted.
@@ -101,6 +122,9 @@ impl Engine {
         };
         let merger = Merger::new(hasher());
         let (slots, shared, sharing) = (hasher(), hasher(), hasher());
+        let (stored, clients) = (hasher(), hasher());
+        let settings = &plan.settings;
+        let kept = settings.cache.max(settings.keep).div_ceil(settings.workers.get());
         let mut links = Links::new(rng, slots);
         let plan = live(plan, &mut links);
         Engine {
@@ -112,6 +136,9 @@ impl Engine {
             hasher: sharing,
             wheel: Wheel::default(),
             probes: Wheel::default(),
+            store: Store::new(kept, stored),
+            recovered: Time::default(),
+            by_client: HashMap::with_hasher(clients),
             merger,
             counters: Counters::default(),
             name: FlatName::root(),
@@ -143,6 +170,15 @@ impl Engine {
     /// IDs in flight towards clusters: none when no query is.
     pub fn questions_in_flight(&self) -> usize {
         self.links.in_flight()
+    }
+
+    /// What is kept of earlier answers.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            entries: self.store.len(),
+            octets: self.store.octets(),
+            evictions: self.store.evictions(),
+        }
     }
 
     /// What happened so far.

@@ -68,6 +68,7 @@ impl Engine {
             return;
         }
         out.notices.push(super::outbox::Notice::Back(known.addr));
+        self.recovered = now;
         self.probes.cancel(server as u32);
         if let Some(probe) = known.probe.take() {
             self.links.release(now, probe.link, probe.id, out);

@@ -8,6 +8,7 @@ use super::time::Time;
 use crate::config::Route;
 use crate::wire::query::{self, Packet, Query};
 use domain::base::iana::{Class, ExtendedErrorCode, OptRcode, Rcode, Rtype};
+use std::net::IpAddr;
 
 /// What is done with a question.
 enum Verdict {
@@ -100,35 +101,79 @@ impl Engine {
         }
     }
 
-    /// Takes a query into flight and asks the clusters.
+    /// Answers from what was kept, joins an equal question, or begins.
     fn gather(&mut self, now: Time, asker: Asker<'_>, route: Route, out: &mut Outbox) {
         let key = self.share_key(asker, route);
-        if self.join(now, key, asker, route) {
+        if self.recall(now, key, asker, route, out) || self.join(now, key, asker, route) {
             return;
         }
+        let settings = &self.plan.plan.settings;
+        let own = settings.max_queries.div_ceil(settings.workers.get());
+        if self.queries_in_flight() >= own || !self.admit(asker.client.addr.ip()) {
+            self.counters.overloaded += 1;
+            let text = "too many queries in flight";
+            self.merger.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
+            self.answer_bare(asker, OptRcode::SERVFAIL, out);
+            return;
+        }
+        self.begin(now, key, asker, route, false, out);
+    }
+
+    /// Takes a query into flight and asks the clusters.
+    pub(super) fn begin(
+        &mut self,
+        now: Time,
+        key: u64,
+        asker: Asker<'_>,
+        route: Route,
+        background: bool,
+        out: &mut Outbox,
+    ) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::new(self.plan.clone(), asker.client, asker.header));
             self.gathers.len() as u32 - 1
         });
         let gather = &mut self.gathers[index as usize];
         gather.live = true;
+        gather.background = background;
         gather.share_key = key;
-        self.shared.insert(key, index);
-        gather.client = asker.client;
-        gather.header = asker.header;
-        gather.question.clear();
-        gather.question.extend_from_slice(asker.question);
-        gather.edns = asker.edns;
+        gather.set_asker(asker);
         gather.plan = self.plan.clone();
         gather.route = route;
         gather.started = now;
         // Timers go by the millisecond; rounded down, none is ever late.
         gather.deadline = (now + self.plan.plan.settings.deadline).floor();
+        self.shared.insert(key, index);
         let prefixed = match route {
             Route::Zone(zone) => self.has_prefix(zone),
             Route::Forward(_) => false,
         };
         self.gathers[index as usize].phase = if prefixed { Phase::Prefixed } else { Phase::Plain };
         self.begin_round(now, index, out);
+    }
+
+    /// Counts a query of a client in, unless it has too many in flight.
+    fn admit(&mut self, client: IpAddr) -> bool {
+        let most = self.plan.plan.settings.max_queries_per_client;
+        if most == 0 {
+            return true;
+        }
+        let count = self.by_client.entry(client).or_insert(0);
+        *count += 1;
+        if *count <= most {
+            return true;
+        }
+        *count -= 1;
+        false
+    }
+
+    /// Counts it out.
+    pub(super) fn dismiss(&mut self, client: IpAddr) {
+        if let Some(count) = self.by_client.get_mut(&client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_client.remove(&client);
+            }
+        }
     }
 }

@@ -59,7 +59,7 @@ impl Engine {
         notes.clear();
         let payload = settings.max_udp_payload;
         let sub = &gather.subs()[0];
-        let room = limit(gather, settings) - opt_len(gather.edns, notes);
+        let room = limit(gather.asker(), settings) - opt_len(gather.edns, notes);
         let kept = match sub.progress {
             Progress::Answered(summary) => cut(&sub.reply, &summary, room).ok(),
             _ => None,

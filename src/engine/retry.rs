@@ -30,8 +30,13 @@ impl Engine {
         if state == LinkState::Closed {
             self.links.lost(link, out);
         }
-        for slot in &moved {
-            let Slot::Sub { gather, sub } = *slot else { continue };
+        for &(id, slot) in &moved {
+            // Moving one may have finished its query, and others of the list
+            // with it.
+            if self.links.find(link, id) != Some(slot) {
+                continue;
+            }
+            let Slot::Sub { gather, sub } = slot else { continue };
             let (index, n) = (gather, sub as usize);
             let gather = &mut self.gathers[index as usize];
             let sub = &mut gather.subs_mut()[n];

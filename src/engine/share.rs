@@ -30,13 +30,15 @@ fn flags(asker: Asker<'_>, route: Route) -> [bool; 4] {
 }
 
 impl Engine {
-    /// The key of the question whose name, in lower case, is in `self.folded`.
+    /// The key, here and in the store, of the question whose name, in lower case, is in `self.folded`.
     pub(super) fn share_key(&self, asker: Asker<'_>, route: Route) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(self.folded.as_slice());
         hasher.write(&asker.question[asker.question.len().saturating_sub(4)..]);
-        for flag in flags(asker, route) {
-            hasher.write_u8(flag.into());
+        // RD is compared, but no part of the key: answers kept do not depend
+        // on it.
+        for flag in &flags(asker, route)[1..] {
+            hasher.write_u8(u8::from(*flag));
         }
         hasher.finish()
     }
@@ -62,12 +64,7 @@ impl Engine {
 }
 
 fn same_question(gather: &Gather, asker: Asker<'_>, route: Route) -> bool {
-    let first = Asker {
-        client: gather.client,
-        header: gather.header,
-        question: &gather.question,
-        edns: gather.edns,
-    };
+    let first = gather.asker();
     // Type and class have no case to fold away: they are two octets each, and
     // letters among them are compared exactly.
     let fixed = |question: &[u8]| question.len().saturating_sub(4);

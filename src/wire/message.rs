@@ -146,3 +146,38 @@ impl Message {
         }
     }
 }
+
+/// Appends an answer that was sent before, `age` seconds ago: with this
+/// client's ID, flags and OPT record, and its TTLs counted down. `ttls` are the
+/// offsets of the TTL fields.
+pub fn push_answer_again(
+    out: &mut Vec<u8>,
+    message: &[u8],
+    ttls: &[u16],
+    age: u32,
+    client: &Header,
+    edns: Option<Edns>,
+    payload: u16,
+) {
+    let start = out.len();
+    out.extend_from_slice(message);
+    let copy = &mut out[start..];
+    let header = Header::for_message_slice_mut(copy);
+    header.set_id(client.id());
+    header.set_rd(client.rd());
+    header.set_cd(client.cd());
+    if age > 0 {
+        for &place in ttls {
+            let place = usize::from(place);
+            if let Some(field) = copy.get_mut(place..).and_then(|rest| rest.first_chunk_mut()) {
+                *field = u32::from_be_bytes(*field).saturating_sub(age).to_be_bytes();
+            }
+        }
+    }
+    if let Some(edns) = edns {
+        // The additional section gets one record more.
+        let count = u16::from_be_bytes([copy[10], copy[11]]).wrapping_add(1);
+        copy[10..12].copy_from_slice(&count.to_be_bytes());
+        edns::push_opt(out, payload, 0, edns.dnssec_ok);
+    }
+}

@@ -3,6 +3,7 @@
 use super::{Fate, Merger, Record, Section};
 use crate::config::Zone;
 use crate::engine::gather::{Gather, Progress, Sub};
+use crate::engine::time::Time;
 use crate::wire::name::{Budget, same};
 use crate::wire::names::NameId;
 use crate::wire::rdata::{self, Layout};
@@ -63,14 +64,14 @@ impl From<TooLong> for Trouble {
 
 impl Merger {
     /// Reads all replies, in the clusters' order (M1).
-    pub(super) fn collect(&mut self, gather: &Gather, zone: &Zone) {
+    pub(super) fn collect(&mut self, now: Time, gather: &Gather, zone: &Zone) {
         self.records.clear();
         self.too_long = 0;
         for (n, sub) in gather.subs().iter().enumerate() {
             if let Progress::Answered(summary) = sub.progress {
                 // A reply that was checked is read to its end; should it ever
                 // not be, the records up to there are good.
-                let _ = self.read_reply(n, sub, &summary, zone);
+                let _ = self.read_reply(n, sub, now, &summary, zone);
             }
         }
     }
@@ -79,6 +80,7 @@ impl Merger {
         &mut self,
         n: usize,
         sub: &Sub,
+        now: Time,
         summary: &Summary,
         zone: &Zone,
     ) -> Result<(), Malformed> {
@@ -102,6 +104,9 @@ impl Merger {
         }
         // Nearly every owner points to the question.
         self.memo[HEADER_LEN] = Memo { stamp: self.memo_stamp, name: Rewritten::Asked };
+        // What is stale is past its TTL, and goes out with the short one of
+        // incomplete answers.
+        let age = if sub.stale { 0 } else { super::age(now, sub) };
         let mut at = summary.records;
         for (section, &count) in
             [Section::Answer, Section::Authority, Section::Additional].iter().zip(&summary.counts)
@@ -117,7 +122,7 @@ impl Merger {
                     section: *section,
                     owner: NameId::QUESTION,
                     rtype: raw.rtype,
-                    ttl: raw.ttl,
+                    ttl: raw.ttl.saturating_sub(age),
                     source: raw.owner as u32,
                     rdata: raw.rdata.start as u32..raw.rdata.end as u32,
                     names: [NameId::QUESTION; 2],

@@ -13,9 +13,10 @@ mod collect;
 mod emit;
 mod rrsets;
 
-use super::gather::{Gather, Progress};
+use super::gather::{Gather, Progress, Sub};
 use super::outbox::Transport;
-use super::synth;
+use super::synth::{self, Asker};
+use super::time::Time;
 use crate::config::{OnMissing, Plan, Settings, Zone};
 use crate::wire::compress::Compressor;
 use crate::wire::edns::MIN_PAYLOAD;
@@ -121,6 +122,8 @@ struct Rrset {
 pub enum Completeness {
     /// Every cluster asked has answered.
     Whole,
+    /// A cluster that is missing is filled in with its last good answer.
+    Stale,
     /// Some cluster is missing.
     Partial,
     /// SERVFAIL.
@@ -196,6 +199,7 @@ impl Merger {
     /// Appends the merged answer to `out`. Every sub-question is settled.
     pub fn merge(
         &mut self,
+        now: Time,
         gather: &Gather,
         zone: &Zone,
         plan: &Plan,
@@ -203,11 +207,11 @@ impl Merger {
     ) -> Merged {
         self.notes.clear();
         self.names.start(gather.name());
-        self.collect(gather, zone);
+        self.collect(now, gather, zone);
         self.settle_chains(gather, zone);
         self.drop_absent_services();
         self.group(gather);
-        let outcome = self.outcome(gather, zone, plan);
+        let outcome = self.outcome(now, gather, zone, plan);
         if self.too_long > 0 {
             let text = "records left out, a rewritten name is too long";
             self.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
@@ -215,27 +219,38 @@ impl Merger {
         self.cap = outcome.cap;
         let message = Message::begin(out, &gather.question);
         self.compressor.start(message.start);
-        let limit = limit(gather, &plan.settings);
+        let limit = limit(gather.asker(), &plan.settings);
         let truncated = self.write(gather, zone, plan, &outcome, limit, message, out);
-        Merged { rcode: outcome.rcode, completeness: outcome.completeness, truncated }
+        let shortest = self.rrsets.iter().map(|rrset| rrset.ttl).chain(outcome.negative_ttl);
+        Merged {
+            rcode: outcome.rcode,
+            completeness: outcome.completeness,
+            truncated,
+            ttl: shortest.fold(outcome.cap, u32::min),
+            has_all: !truncated && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
+            has_notes: self.notes.iter().next().is_some(),
+        }
     }
 
     /// M5, M6, M7 and M9.
-    fn outcome(&mut self, gather: &Gather, zone: &Zone, plan: &Plan) -> Outcome {
+    fn outcome(&mut self, now: Time, gather: &Gather, zone: &Zone, plan: &Plan) -> Outcome {
         let mut proper = 0;
         let mut all_aa = true;
         let mut any_ra = !plan.forwards.is_empty();
         let mut any_noerror = false;
         let mut failed = 0;
+        let mut stale = 0;
         let mut negative_ttl: Option<u32> = None;
         for sub in gather.subs() {
             match sub.progress {
                 Progress::Answered(summary) => {
                     proper += 1;
+                    stale += usize::from(sub.stale);
                     all_aa &= summary.aa;
                     any_ra |= summary.ra;
                     any_noerror |= summary.rcode == Rcode::NOERROR;
                     if let Some(ttl) = summary.negative_ttl {
+                        let ttl = ttl.saturating_sub(age(now, sub));
                         negative_ttl = Some(negative_ttl.map_or(ttl, |known| known.min(ttl)));
                     }
                 }
@@ -255,8 +270,18 @@ impl Merger {
         let asked = gather.subs().len();
         let has_records = !self.order.is_empty();
         let enough = proper >= settings.min_clusters.min(asked);
+        // An answer that lacks a cluster is held for a short time in all.
+        let held = u32::try_from(now.since(gather.settled).as_secs()).unwrap_or(u32::MAX);
+        let cap = settings.incomplete_ttl.saturating_sub(held);
+        if has_records && stale > 0 && (failed == 0 || enough) {
+            outcome.cap = cap;
+            outcome.completeness = Completeness::Stale;
+            let old = gather.subs().iter().filter(|sub| sub.stale);
+            let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
+            self.notes.add(ExtendedErrorCode::STALE_ANSWER, "stale data, from", old);
+        }
         if has_records && failed > 0 && enough && settings.on_missing != OnMissing::Fail {
-            outcome.cap = settings.incomplete_ttl;
+            outcome.cap = cap;
             outcome.completeness = Completeness::Partial;
             let missing = missing(gather, zone);
             self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
@@ -382,14 +407,26 @@ pub struct Merged {
     pub completeness: Completeness,
     /// It had to be cut.
     pub truncated: bool,
+    /// The smallest TTL in it, in seconds.
+    pub ttl: u32,
+    /// No record was left out for want of room.
+    pub has_all: bool,
+    /// It says something about itself.
+    pub has_notes: bool,
+}
+
+/// How old a cluster's reply is, in seconds.
+fn age(now: Time, sub: &Sub) -> u32 {
+    let received = sub.answered.map_or(now, |(at, _)| at);
+    u32::try_from(now.since(received).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// The most octets this client takes (T1).
-pub fn limit(gather: &Gather, settings: &Settings) -> usize {
-    match gather.client.transport {
+pub(super) fn limit(asker: Asker<'_>, settings: &Settings) -> usize {
+    match asker.client.transport {
         Transport::Tcp => MAX_MESSAGE,
         Transport::Udp => {
-            let theirs = gather.edns.map_or(MIN_PAYLOAD, |edns| edns.payload);
+            let theirs = asker.edns.map_or(MIN_PAYLOAD, |edns| edns.payload);
             usize::from(theirs.min(settings.max_udp_payload))
         }
     }

@@ -1,0 +1,140 @@
+//! Answering from what was kept, and keeping what was answered.
+
+use super::Engine;
+use super::gather::Progress;
+use super::merge::{Completeness, Merged, limit};
+use super::outbox::Outbox;
+use super::store::Worth;
+use super::synth::Asker;
+use super::time::Time;
+use crate::config::{OnMissing, Route};
+use crate::wire::edns::OPT_LEN;
+use domain::base::iana::Rcode;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// An answer asked for this often since it was kept is in demand, ...
+const IN_DEMAND: u32 = 2;
+
+/// ... and asked for again when a tenth of its time is left, so that nobody
+/// has to wait for it.
+const REFRESH_SHARE: u32 = 10;
+
+impl Engine {
+    /// Answers from what was kept; false if there is nothing fresh.
+    pub(super) fn recall(
+        &mut self,
+        now: Time,
+        key: u64,
+        asker: Asker<'_>,
+        route: Route,
+        out: &mut Outbox,
+    ) -> bool {
+        let plan = self.plan.clone();
+        let settings = &plan.plan.settings;
+        let Route::Zone(zone) = route else { return false };
+        if settings.cache == 0 {
+            return false;
+        }
+        let cd = asker.header.cd();
+        let Some(entry) = self.store.find(key, asker.question, cd) else { return false };
+        let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
+        if outdated || !Rc::ptr_eq(&entry.gather.plan, &plan) {
+            return false;
+        }
+        entry.hits += 1;
+        let left = (entry.expires).since(now);
+        let refresh = entry.whole
+            && entry.hits >= IN_DEMAND
+            && left * REFRESH_SHARE <= entry.lifetime
+            && !self.shared.contains_key(&key);
+        let start = out.octets.len();
+        let limits = (limit(asker, settings), settings.max_udp_payload);
+        let (header, question) = (&asker.header, asker.question);
+        if !entry.push_built(now, header, question, asker.edns, limits, &mut out.octets) {
+            entry.gather.set_asker(asker);
+            let zone = &plan.plan.zones[zone];
+            let merged = self.merger.merge(now, &entry.gather, zone, &plan.plan, &mut out.octets);
+            self.counters.truncated += u64::from(merged.truncated);
+            self.keep_built(now, key, merged, asker, &out.octets[start..]);
+        }
+        out.answer(asker.client, start);
+        self.counters.answered += 1;
+        self.counters.hits += 1;
+        if refresh {
+            self.counters.refreshed += 1;
+            self.begin(now, key, asker, route, true, out);
+        }
+        true
+    }
+
+    /// A whole answer can be given again as it stands.
+    fn keep_built(
+        &mut self,
+        now: Time,
+        key: u64,
+        merged: Merged,
+        asker: Asker<'_>,
+        message: &[u8],
+    ) {
+        let whole = merged.completeness == Completeness::Whole;
+        if whole && merged.has_all && !merged.has_notes {
+            let opt = if asker.edns.is_some() { OPT_LEN } else { 0 };
+            self.store.keep_built(now, key, message, opt);
+        }
+    }
+
+    /// Fills in for clusters that are missing with what they said last (M6),
+    /// and for those that suddenly have nothing, as long as that is not
+    /// believed.
+    pub(super) fn fill_in(&mut self, now: Time, index: u32) {
+        let gather = &mut self.gathers[index as usize];
+        let plan = gather.plan.clone();
+        let settings = &plan.plan.settings;
+        let stale = settings.on_missing == OnMissing::Stale && settings.keep > 0;
+        let distrust = settings.keep_on_empty > Duration::ZERO;
+        let missing = |progress: Progress| matches!(progress, Progress::Failed(_));
+        let needed = gather
+            .subs()
+            .iter()
+            .any(|sub| (stale && missing(sub.progress)) || (distrust && !sub.has_answer()));
+        if !needed || !matches!(gather.route, Route::Zone(_)) {
+            return;
+        }
+        let (key, cd) = (gather.share_key, gather.header.cd());
+        let Some(entry) = self.store.find(key, &gather.question, cd) else { return };
+        for sub in gather.subs_mut() {
+            let patience = if missing(sub.progress) {
+                if stale { settings.keep_for } else { continue }
+            } else if !sub.has_answer() {
+                settings.keep_on_empty
+            } else {
+                continue;
+            };
+            let last = entry.gather.subs_mut().iter_mut().find(|last| {
+                last.cluster == sub.cluster
+                    && last.has_answer()
+                    && last.question.eq_ignore_ascii_case(&sub.question)
+                    && last.answered.is_some_and(|(at, _)| now.since(at) < patience)
+            });
+            if let Some(last) = last {
+                sub.fill_in(last);
+            }
+        }
+    }
+
+    /// Keeps a query that has been answered, and what it was answered with.
+    pub(super) fn keep(&mut self, now: Time, index: u32, merged: Merged) {
+        let gather = &mut self.gathers[index as usize];
+        if !matches!(gather.route, Route::Zone(_)) {
+            return;
+        }
+        let worth = Worth {
+            ttl: Duration::from_secs(merged.ttl.into()),
+            whole: merged.completeness == Completeness::Whole,
+            failed: merged.rcode == Rcode::SERVFAIL,
+        };
+        let key = gather.share_key;
+        self.store.put(now, key, gather, worth);
+    }
+}
