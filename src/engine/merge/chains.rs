@@ -66,6 +66,9 @@ impl Merger {
         }
         if self.chains.links.is_empty() {
             self.keep_ends();
+            if matches!(qtype, Rtype::CNAME | Rtype::DNAME) {
+                self.keep_one_alias(gather, zone);
+            }
         } else if self.fit_together(qtype) {
             self.keep_links(0, self.chains.links.len());
             self.keep_dnames(gather);
@@ -177,6 +180,38 @@ impl Merger {
         }
     }
 
+    /// Asked for the alias itself: an owner has one CNAME (RFC 1034, 3.6.2) and
+    /// one DNAME (RFC 6672, 2.4), so the first cluster's is kept, and equal ones.
+    fn keep_one_alias(&mut self, gather: &Gather, zone: &Zone) {
+        let target =
+            |merger: &Self, n: u32| merger.names.ident(merger.records[n as usize].names[0]);
+        let Some(kept) = self.order.first().map(|&n| target(self, n)) else { return };
+        let mut left_out: smallvec::SmallVec<[usize; 8]> = smallvec::SmallVec::new();
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|&n| {
+            let stays = target(self, n) == kept;
+            if !stays {
+                let record = &mut self.records[n as usize];
+                record.fate = Fate::Chain;
+                if left_out.last() != Some(&record.sub) {
+                    left_out.push(record.sub);
+                }
+            }
+            stays
+        });
+        self.order = order;
+        self.note_left_out(gather, zone, &left_out);
+    }
+
+    /// EDE 0 with the clusters whose alias had to give way.
+    fn note_left_out(&mut self, gather: &Gather, zone: &Zone, left_out: &[usize]) {
+        if !left_out.is_empty() {
+            let subs = gather.subs();
+            let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
+            self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
+        }
+    }
+
     /// Keeps what the chains end in, under its own name.
     fn keep_ends(&mut self) {
         for n in 0..self.chains.chains.len() {
@@ -233,11 +268,7 @@ impl Merger {
                 left_out.push(chain.sub);
             }
         }
-        if !left_out.is_empty() {
-            let subs = gather.subs();
-            let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
-            self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
-        }
+        self.note_left_out(gather, zone, &left_out);
     }
 
     /// M10: "not here" from one cluster is no news when another has it.
