@@ -4,6 +4,9 @@
 //! that holds only as long as no socket, clock or thread gets into them. An
 //! import in the wrong direction is how it would get there.
 
+// A test that cannot read the sources should panic, its helpers too.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
