@@ -1,9 +1,14 @@
 //! The command line, typed. No effects: what the words mean is decided in
 //! [`crate::config`], what is done with them in [`crate::run`].
 
-use crate::config::{ConfigError, Draft, ForwardDraft, OnMissing, Settings, ZoneDraft, words};
+use crate::config::{
+    ConfigError, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft, words,
+};
+use crate::engine::Transport;
 use crate::wire::edns::DEFAULT_PAYLOAD;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use domain::base::Name;
+use domain::base::iana::Rtype;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -30,6 +35,8 @@ struct Cli {
 enum SubCommand {
     /// Show the main job with two clusters inside the process
     Demo(Demo),
+    /// Ask one question and show how its answer comes about
+    Explain(Explain),
 }
 
 /// Flags of the daemon.
@@ -56,6 +63,12 @@ struct Serve {
     /// Answer SERVFAIL when fewer clusters than this have answered
     #[arg(long, value_name = "N", default_value_t = 0)]
     min_clusters: usize,
+    /// Which server of a cluster to ask first
+    #[arg(long, value_name = "POLICY", default_value = "sequential")]
+    policy: Order,
+    /// Take a server out after it left this many questions unanswered; 0: never
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    max_fails: u32,
     /// Worker threads [default: the cores]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroUsize>,
@@ -85,6 +98,38 @@ pub struct Demo {
     pub log: LogLevel,
 }
 
+/// Flags of an explanation: the daemon's, and the question.
+#[derive(Debug, Args)]
+struct Explain {
+    #[command(flatten)]
+    serve: Serve,
+    /// The name to ask for
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The type to ask for
+    #[arg(value_name = "TYPE", default_value = "A")]
+    rtype: String,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    /// As a client over TCP would be answered
+    #[arg(long)]
+    tcp: bool,
+}
+
+/// A question to be explained.
+#[derive(Debug)]
+pub struct Question {
+    /// The name.
+    pub name: Name<Vec<u8>>,
+    /// The type.
+    pub rtype: Rtype,
+    /// How the client asks.
+    pub transport: Transport,
+    /// As JSON.
+    pub json: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Missing {
     /// Fill in the cluster's last good answer, else leave it out
@@ -93,6 +138,16 @@ enum Missing {
     Partial,
     /// Answer SERVFAIL
     Fail,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Order {
+    /// The first, and the others when it fails
+    Sequential,
+    /// Each in turn
+    RoundRobin,
+    /// Any
+    Random,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -127,6 +182,8 @@ pub enum Command {
     Serve(Draft, LogLevel),
     /// Show the main job; the address to listen on, if one was given.
     Demo(Demo, Option<SocketAddr>),
+    /// Explain how a question is answered under this draft.
+    Explain(Draft, LogLevel, Question),
 }
 
 /// Why the command line cannot be followed.
@@ -159,6 +216,30 @@ where
             let listen = listen.map(|word| words::listen("--listen", word)).transpose()?;
             Ok(Command::Demo(demo, listen))
         }
+        Some(SubCommand::Explain(explain)) => {
+            let own = matches.subcommand_matches("explain").unwrap_or(&matches);
+            let draft = explain.serve.draft(own)?;
+            Ok(Command::Explain(draft, explain.serve.log, explain.question()?))
+        }
+    }
+}
+
+impl Explain {
+    fn question(&self) -> Result<Question, ConfigError> {
+        let rtype = self.rtype.to_ascii_uppercase();
+        let rtype = rtype.parse().map_err(|_| ConfigError {
+            place: "TYPE".into(),
+            wrong: format!("'{}' is not a record type", self.rtype),
+            remedy: "write one such as SRV, A, or TYPE65".into(),
+        })?;
+        let name = words::name("NAME", &self.name)?;
+        let name = Name::from_octets(name.as_slice().to_vec()).map_err(|error| ConfigError {
+            place: "NAME".into(),
+            wrong: error.to_string(),
+            remedy: "write a domain name".into(),
+        })?;
+        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
+        Ok(Question { name, rtype, transport, json: self.json })
     }
 }
 
@@ -177,6 +258,12 @@ impl Serve {
                 Missing::Fail => OnMissing::Fail,
             },
             min_clusters: self.min_clusters,
+            policy: match self.policy {
+                Order::Sequential => Policy::Sequential,
+                Order::RoundRobin => Policy::RoundRobin,
+                Order::Random => Policy::Random,
+            },
+            max_fails: self.max_fails,
             truncated: match self.truncated {
                 Truncated::Records => crate::config::Truncated::Records,
                 Truncated::Empty => crate::config::Truncated::Empty,

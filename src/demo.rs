@@ -214,7 +214,7 @@ pub fn show(plan: &Plan, running: &Running) -> Result<String, DemoError> {
     let mut told = plan.clone();
     told.settings.listen = running.listen.clone();
     let answer = ask(addr)?;
-    let form = show::dig_form(&answer).map_err(|error| DemoError::Answer(error.to_string()))?;
+    let form = show::Shown::read(&answer).map_err(|error| DemoError::Answer(error.to_string()))?;
     let lines = told.summary().join("\n");
     Ok(format!(
         "{lines}\n\ndig @{} -p {} SRV {}\n\n{form}",

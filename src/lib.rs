@@ -1,8 +1,46 @@
-//! x
+//! gathersrv: a DNS daemon for services that live in several clusters at once.
+//!
+//! It is asked once under a common zone, asks every cluster's DNS under that
+//! cluster's own zone, rewrites names both ways, and gives one merged answer.
+//!
+//! # The path of a query
+//!
+//! 1. A datagram or a TCP frame comes in at a listener of one worker
+//!    ([`net`]: `datagrams`, `streams`). Datagrams come in batches; the time is
+//!    read once for each.
+//! 2. The worker's engine takes it apart ([`wire::query`]), finds the zone its
+//!    name belongs to ([`config::Plan::route`]) and either answers at once or
+//!    takes it into flight ([`engine`]: `query`).
+//! 3. Each cluster gets its own sub-question, on a random socket under a random
+//!    ID ([`engine`]: `ask`, `links`). The engine only writes it into the
+//!    [`engine::Outbox`]; the worker sends it (`net::worker`).
+//! 4. A reply that comes on that socket with that ID and that question counts
+//!    ([`wire::reply`]; [`engine`]: `reply`). A truncated one is asked again over
+//!    TCP; a server that is silent or refuses is asked again, or another is
+//!    (`retry`).
+//! 5. When the last sub-question is settled, or the deadline has come (`wheel`),
+//!    the replies are merged ([`engine::merge`]): names rewritten
+//!    ([`wire::rewrite`], [`wire::names`]), chains settled, equal records dropped,
+//!    and the answer written with every name as short as the rules allow
+//!    ([`wire::compress`]), straight into the outbox.
+//! 6. The worker sends all answers of a batch at once ([`net::batch`]).
+//!
+//! # The rooms
+//!
+//! Imports run one way: [`wire`] knows nothing of the others; [`config`] makes a
+//! [`config::Plan`] that all share; [`engine`] is a state machine without
+//! sockets, tasks or clock; [`net`] has the only sockets; [`run`] is what the
+//! command line ([`cli`]) asks for. [`demo`] and [`explain`] go through the
+//! same engine and sockets as the daemon; [`show`] prints messages.
+//!
+//! Rules such as `R2` or `M5` in comments, tests and answers are those of the
+//! contract in `docs/semantics.md`.
+
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod explain;
 pub mod net;
 pub mod run;
 pub mod show;

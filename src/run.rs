@@ -1,9 +1,10 @@
 //! What each command does, from the command line to the exit code.
 
-use crate::cli::{CliError, Command, Demo, LogLevel};
+use crate::cli::{CliError, Command, Demo, LogLevel, Question};
 use crate::config::{self, ConfigError, Draft};
 use crate::demo;
-use crate::net::{self, CannotRun, Running};
+use crate::explain::{self, ExplainError};
+use crate::net::{CannotRun, Running, Signals};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub enum Failure {
     CannotRun(CannotRun),
     /// The demonstration did not get its answer.
     Demo(demo::DemoError),
+    /// There is nothing to explain.
+    Explain(ExplainError),
 }
 
 impl From<CliError> for Failure {
@@ -71,6 +74,10 @@ impl Failure {
                 eprintln!("gathersrv: {error}");
                 ExitCode::from(1)
             }
+            Failure::Explain(error) => {
+                eprintln!("gathersrv: {error}");
+                ExitCode::from(1)
+            }
         }
     }
 }
@@ -80,6 +87,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(draft, log) => serve(draft, log),
         Command::Demo(flags, listen) => demonstrate(&flags, listen),
+        Command::Explain(draft, log, question) => explain(draft, log, &question),
     }
 }
 
@@ -92,13 +100,14 @@ fn serve(mut draft: Draft, log: LogLevel) -> Result<(), Failure> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    let running = Running::start(&Arc::new(plan.clone()))?;
+    let mut signals = Signals::take()?;
+    let mut running = Running::start(&Arc::new(plan.clone()))?;
     plan.settings.listen = running.listen.clone();
     for line in plan.summary() {
         println!("{line}");
     }
     println!("ready");
-    net::wait_for_signal()?;
+    signals.wait(&mut running)?;
     running.stop();
     Ok(())
 }
@@ -108,14 +117,31 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
-    let running = Running::start(&Arc::new(plan.clone()))?;
+    let mut signals = Signals::take()?;
+    let mut running = Running::start(&Arc::new(plan.clone()))?;
     let shown = demo::show(&plan, &running)?;
     print!("{shown}");
     if !flags.once {
         println!("ready");
-        net::wait_for_signal()?;
+        signals.wait(&mut running)?;
     }
     running.stop();
+    Ok(())
+}
+
+fn explain(draft: Draft, log: LogLevel, question: &Question) -> Result<(), Failure> {
+    start_log(log);
+    let plan = Arc::new(config::build(draft)?);
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    let told = explain::explain(&plan, &question.name, question.rtype, question.transport)
+        .map_err(Failure::Explain)?;
+    if question.json {
+        println!("{}", told.json().map_err(Failure::Explain)?);
+    } else {
+        print!("{told}");
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! From words to a plan: every check that needs more than one word.
 
 use super::plan::{Cluster, Forward, Plan, Settings, Zone};
-use super::{ConfigError, words};
+use super::{ConfigError, meetings, words};
 use crate::wire::name::Suffix;
 use std::net::SocketAddr;
 
@@ -85,7 +85,13 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
             remedy: format!("give a number from 0 to {asked}"),
         });
     }
-    Ok(Plan::new(draft.settings, zones, forwards, servers.0, Vec::new()))
+    let places: Vec<Vec<String>> = draft
+        .zones
+        .iter()
+        .map(|zone| zone.clusters.iter().map(|(at, line)| format!("{at} '{line}'")).collect())
+        .collect();
+    let warnings = meetings::check(&zones, &places)?;
+    Ok(Plan::new(draft.settings, zones, forwards, servers.0, warnings))
 }
 
 /// Every server once.

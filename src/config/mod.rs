@@ -6,11 +6,12 @@
 
 mod build;
 mod index;
+mod meetings;
 mod plan;
 pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
-pub use plan::{Cluster, Forward, OnMissing, Plan, Route, Settings, Truncated, Zone};
+pub use plan::{Cluster, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated, Zone};
 
 /// A mistake in flags or configuration: the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]

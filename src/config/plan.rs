@@ -19,6 +19,18 @@ pub enum OnMissing {
     Fail,
 }
 
+/// Which of a cluster's servers is asked first (U3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// The first that is not out; the others when it fails.
+    #[default]
+    Sequential,
+    /// Each in turn.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
 /// What a truncated answer carries (T1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Truncated {
@@ -48,6 +60,11 @@ pub struct Settings {
     pub incomplete_ttl: u32,
     /// What a truncated answer carries.
     pub truncated: Truncated,
+    /// Which server is asked first.
+    pub policy: Policy,
+    /// Questions a server may leave unanswered in a row before it is taken
+    /// out; 0 never takes it out.
+    pub max_fails: u32,
 }
 
 impl Default for Settings {
@@ -63,6 +80,8 @@ impl Default for Settings {
             // Long enough to be of use, short enough to be gone soon (M6).
             incomplete_ttl: 5,
             truncated: Truncated::default(),
+            policy: Policy::default(),
+            max_fails: 2,
         }
     }
 }
@@ -157,9 +176,10 @@ impl Plan {
         let mut lines = Vec::new();
         for zone in &self.zones {
             lines.push(format!(
-                "zone {} from {} clusters on {} (UDP and TCP)",
+                "zone {} from {} {} on {} (UDP and TCP)",
                 zone.name,
                 zone.clusters.len(),
+                if zone.clusters.len() == 1 { "cluster" } else { "clusters" },
                 listen.join(", ")
             ));
             for cluster in &zone.clusters {

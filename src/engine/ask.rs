@@ -6,7 +6,7 @@ use super::gather::{Attempt, Failure, Phase, Progress};
 use super::links::Slot;
 use super::outbox::{Outbox, Transport};
 use super::time::Time;
-use crate::config::{Route, Zone};
+use crate::config::{Policy, Route, Zone};
 use crate::wire::HEADER_LEN;
 use crate::wire::edns::{self, DEFAULT_PAYLOAD};
 use crate::wire::message::Message;
@@ -69,11 +69,38 @@ impl Engine {
         let waiting = gather.subs().iter().filter(|sub| sub.progress == Progress::Waiting);
         gather.waiting = waiting.count();
         for sub in 0..subs {
-            if self.gathers[index as usize].subs()[sub].progress == Progress::Waiting {
-                self.ask(now, index, sub, out);
+            if self.gathers[index as usize].subs()[sub].progress != Progress::Waiting {
+                continue;
+            }
+            match self.first_server(index, sub) {
+                Some(turn) => {
+                    self.gathers[index as usize].subs_mut()[sub].turn = turn;
+                    self.ask(now, index, sub, out);
+                }
+                // Known to be down: that costs the query nothing (U5).
+                None => self.settle(now, index, sub, Progress::Failed(Failure::Out), out),
             }
         }
         self.reconsider(now, index, out);
+    }
+
+    /// The place in the cluster's list of the server to begin with: by the
+    /// zone's policy, past those that are out. `None` if all are.
+    fn first_server(&mut self, index: u32, n: usize) -> Option<usize> {
+        let gather = &self.gathers[index as usize];
+        let servers = gather.servers_of(gather.subs()[n].cluster);
+        let first = match gather.plan.plan.settings.policy {
+            Policy::Sequential => 0,
+            Policy::RoundRobin => {
+                self.round = self.round.wrapping_add(1);
+                self.round as usize % servers.len()
+            }
+            Policy::Random => self.links.random_below(servers.len()),
+        };
+        (0..servers.len()).map(|step| (first + step) % servers.len()).find(|&turn| {
+            let server = gather.plan.servers[servers[turn]];
+            !self.links.servers[server].health.is_out()
+        })
     }
 
     /// Finishes a query that waits for nothing any more; sets the timer of one
@@ -96,6 +123,9 @@ impl Engine {
         let expires = gather.deadline;
         let sub = &mut gather.subs_mut()[n];
         let transport = sub.transport();
+        if sub.tries == 0 {
+            sub.asked_at = now;
+        }
         sub.tries = sub.tries.saturating_add(1);
         sub.retry_at = match transport {
             Transport::Udp => {
@@ -118,7 +148,7 @@ impl Engine {
                 (attempt.link, attempt.id)
             }
             None => {
-                let slot = Slot { gather: index, sub: n as u16 };
+                let slot = Slot::Sub { gather: index, sub: n as u16 };
                 let Some((link, id)) = self.links.claim(now, server, transport, slot, out) else {
                     self.counters.exhausted += 1;
                     self.settle(now, index, n, Progress::Failed(Failure::Exhausted), out);

@@ -27,6 +27,10 @@ pub struct Counters {
     pub failed: u64,
     /// Sub-questions not sent because every ID was taken.
     pub exhausted: u64,
+    /// Times a server was taken out (U5).
+    pub taken_out: u64,
+    /// Probes sent to servers that are out.
+    pub probes: u64,
     /// Records left out because a rewritten name is too long (R4).
     pub too_long: u64,
     /// Answers sent truncated (T1).

@@ -41,6 +41,8 @@ pub enum Failure {
     Unreachable,
     /// Every ID towards it was taken.
     Exhausted,
+    /// All of its servers are known to be down (U5).
+    Out,
 }
 
 impl std::fmt::Display for Failure {
@@ -50,6 +52,7 @@ impl std::fmt::Display for Failure {
             Failure::Rcode(rcode) => write!(f, "{rcode}"),
             Failure::Unreachable => f.write_str("unreachable"),
             Failure::Exhausted => f.write_str("too many questions in flight"),
+            Failure::Out => f.write_str("known to be down"),
         }
     }
 }
@@ -104,6 +107,8 @@ pub struct Sub {
     pub turn: usize,
     /// How often it has been sent.
     pub tries: u8,
+    /// When it was sent first.
+    pub asked_at: Time,
     /// When it is sent again, if nothing comes.
     pub retry_at: Time,
     /// The stream is used: a datagram answer was truncated (T2).
@@ -131,6 +136,7 @@ impl Sub {
             attempts: SmallVec::new(),
             turn: 0,
             tries: 0,
+            asked_at: Time::default(),
             retry_at: Time::default(),
             tcp: false,
             plain: false,

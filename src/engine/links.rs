@@ -9,7 +9,9 @@
 //! in flight and rests for a while after, so that a late reply meets no new
 //! question.
 
+use super::health::Health;
 use super::outbox::{Open, Outbox, Transport};
+use super::probe::Probe;
 use super::rtt::Rtt;
 use super::time::Time;
 use ahash::RandomState;
@@ -46,11 +48,19 @@ pub struct LinkId {
 
 /// Whose answer an ID in flight is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
-    /// The gather's index.
-    pub gather: u32,
-    /// Its sub-question.
-    pub sub: u16,
+pub enum Slot {
+    /// A query's.
+    Sub {
+        /// The gather's index.
+        gather: u32,
+        /// Its sub-question.
+        sub: u16,
+    },
+    /// Ours: whether a server is back (U5).
+    Probe {
+        /// The server.
+        server: u32,
+    },
 }
 
 struct Link {
@@ -76,6 +86,12 @@ pub struct Server {
     pub addr: SocketAddr,
     /// How long it takes.
     pub rtt: Rtt,
+    /// Whether it is worth asking.
+    pub health: Health,
+    /// The probe on its way to it.
+    pub(super) probe: Option<Probe>,
+    /// What it is probed with: name, type and class.
+    pub probe_question: Vec<u8>,
     udp: [Option<u32>; LINKS_PER_SERVER],
     picked: usize,
     picked_at: Option<Time>,
@@ -120,6 +136,9 @@ impl Links {
             self.servers.push(Server {
                 addr,
                 rtt: Rtt::default(),
+                health: Health::default(),
+                probe: None,
+                probe_question: Vec::new(),
                 udp: [None; LINKS_PER_SERVER],
                 picked: 0,
                 picked_at: None,
@@ -350,6 +369,11 @@ impl Links {
         }
     }
 
+    /// A random number below `bound`, which is not 0.
+    pub fn random_below(&mut self, bound: usize) -> usize {
+        self.rng.random_range(0..bound.max(1))
+    }
+
     /// Questions in flight on all links.
     pub fn in_flight(&self) -> usize {
         self.slots.len()
@@ -365,7 +389,7 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
 
-    const SLOT: Slot = Slot { gather: 0, sub: 0 };
+    const SLOT: Slot = Slot::Sub { gather: 0, sub: 0 };
 
     fn links() -> (Links, usize) {
         let mut links = Links::new(StdRng::seed_from_u64(1), RandomState::with_seeds(1, 2, 3, 4));

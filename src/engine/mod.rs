@@ -19,11 +19,14 @@
 
 mod ask;
 mod counters;
+pub mod explain;
 mod finish;
 mod gather;
+mod health;
 mod links;
 pub mod merge;
 mod outbox;
+mod probe;
 mod query;
 mod relay;
 mod reply;
@@ -34,9 +37,9 @@ mod time;
 mod wheel;
 
 pub use counters::Counters;
-pub use gather::Failure;
+pub use gather::{Failure, Phase};
 pub use links::LinkId;
-pub use outbox::{Answer, Client, Open, Outbox, Send, Transport};
+pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
 pub use time::Time;
 
@@ -52,6 +55,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use wheel::Wheel;
 
+/// Makes the plan's servers known to the engine.
+fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
+    let servers: Vec<usize> = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+    for (&server, question) in servers.iter().zip(probe::questions(&plan)) {
+        links.servers[server].probe_question = question;
+    }
+    Rc::new(LivePlan { plan, servers })
+}
+
 /// One engine serves one worker: it has one owner and no locks.
 pub struct Engine {
     plan: Rc<LivePlan>,
@@ -59,12 +71,18 @@ pub struct Engine {
     gathers: Vec<Gather>,
     free: Vec<u32>,
     wheel: Wheel,
+    /// When servers that are out are probed, by server.
+    probes: Wheel,
     merger: Merger,
     counters: Counters,
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
     moved: Vec<Slot>,
+    /// Whose turn it is, where servers take turns.
+    round: u32,
+    /// The report being kept, if one is wanted.
+    explain: Option<Option<explain::Report>>,
 }
 
 impl Engine {
@@ -79,30 +97,35 @@ impl Engine {
         let merger = Merger::new(hasher());
         let slots = hasher();
         let mut links = Links::new(rng, slots);
-        let servers = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+        let plan = live(plan, &mut links);
         Engine {
-            plan: Rc::new(LivePlan { plan, servers }),
+            plan,
             links,
             gathers: Vec::new(),
             free: Vec::new(),
             wheel: Wheel::default(),
+            probes: Wheel::default(),
             merger,
             counters: Counters::default(),
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
+            round: 0,
+            explain: None,
         }
     }
 
     /// New configuration. Queries in flight finish on the one they came under.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
-        let servers = plan.servers.iter().map(|&addr| self.links.server(addr)).collect();
-        self.plan = Rc::new(LivePlan { plan, servers });
+        self.plan = live(plan, &mut self.links);
     }
 
     /// When [`Self::on_timeout`] is due: never later than something is.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.wheel.next()
+        match (self.wheel.next(), self.probes.next()) {
+            (Some(query), Some(probe)) => Some(query.min(probe)),
+            (query, probe) => query.or(probe),
+        }
     }
 
     /// Queries not answered yet.
@@ -118,10 +141,5 @@ impl Engine {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
-    }
-
-    /// The last merge, for who wants to explain it.
-    pub fn merger(&self) -> &Merger {
-        &self.merger
     }
 }

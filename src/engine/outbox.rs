@@ -61,6 +61,15 @@ pub struct Open {
     pub transport: Transport,
 }
 
+/// Something an operator should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A server has been taken out: it leaves questions unanswered (U5).
+    Out(SocketAddr),
+    /// A server that was out has answered.
+    Back(SocketAddr),
+}
+
 /// What is due. Opens come before sends, and closes after both.
 #[derive(Default)]
 pub struct Outbox {
@@ -74,6 +83,8 @@ pub struct Outbox {
     pub answers: Vec<Answer>,
     /// Sockets to close.
     pub closes: Vec<LinkId>,
+    /// News for the log.
+    pub notices: Vec<Notice>,
 }
 
 impl Outbox {
@@ -84,6 +95,7 @@ impl Outbox {
         self.sends.clear();
         self.answers.clear();
         self.closes.clear();
+        self.notices.clear();
     }
 
     /// Nothing is due.
@@ -92,6 +104,7 @@ impl Outbox {
             && self.sends.is_empty()
             && self.answers.is_empty()
             && self.closes.is_empty()
+            && self.notices.is_empty()
     }
 
     /// An answer has been written from `start` on.

@@ -23,11 +23,14 @@ enum Verdict {
 
 impl Engine {
     /// A client sent a packet. Every query gets exactly one answer, now or
-    /// later, at the latest at its deadline (T5).
-    pub fn on_query(&mut self, now: Time, client: Client, packet: &[u8], out: &mut Outbox) {
+    /// later, at the latest at its deadline (T5); tells whether it was one.
+    pub fn on_query(&mut self, now: Time, client: Client, packet: &[u8], out: &mut Outbox) -> bool {
         self.merger.notes.clear();
         match query::parse(packet, &mut self.name) {
-            Packet::NotAQuery => self.counters.not_queries += 1,
+            Packet::NotAQuery => {
+                self.counters.not_queries += 1;
+                return false;
+            }
             Packet::Refused(refusal) => {
                 self.counters.unreadable += 1;
                 let asker = Asker {
@@ -40,6 +43,7 @@ impl Engine {
             }
             Packet::Query(query) => self.on_question(now, client, &query, out),
         }
+        true
     }
 
     fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::gather::{Failure, Progress};
-use super::links::LinkId;
+use super::links::{LinkId, Slot};
 use super::outbox::{Outbox, Transport};
 use super::time::Time;
 use crate::config::Route;
@@ -19,7 +19,12 @@ impl Engine {
             self.counters.unexpected += 1;
             return;
         };
-        let (index, n) = (slot.gather, slot.sub as usize);
+        let (index, n) = match slot {
+            Slot::Sub { gather, sub } => (gather, sub as usize),
+            Slot::Probe { server } => {
+                return self.on_probe_reply(now, server as usize, packet, out);
+            }
+        };
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
         let Some(attempt) = sub.attempts.iter().position(|a| a.link == link && a.id == id) else {
@@ -36,6 +41,8 @@ impl Engine {
             }
             Err(Unfit::HeaderOnly) => self.without_opt(now, index, n, attempt, out),
             Ok(summary) => {
+                let server = sub.attempts[attempt].server;
+                self.heard(now, server, out);
                 if summary.truncated && self.links.transport(link) == Transport::Udp {
                     self.counters.truncated_replies += 1;
                     self.over_tcp(now, index, n, attempt, out);

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::gather::{Failure, Progress};
-use super::links::LinkId;
+use super::links::{LinkId, Slot};
 use super::outbox::Outbox;
 use super::time::Time;
 
@@ -31,7 +31,8 @@ impl Engine {
             self.links.lost(link, out);
         }
         for slot in &moved {
-            let (index, n) = (slot.gather, slot.sub as usize);
+            let Slot::Sub { gather, sub } = *slot else { continue };
+            let (index, n) = (gather, sub as usize);
             let gather = &mut self.gathers[index as usize];
             let sub = &mut gather.subs_mut()[n];
             let found = sub.attempts.iter().position(|a| a.link == link && !a.refused);
@@ -46,6 +47,7 @@ impl Engine {
 
     /// Timers that are due: retransmissions and deadlines.
     pub fn on_timeout(&mut self, now: Time, out: &mut Outbox) {
+        self.send_probes(now, out);
         while let Some(index) = self.wheel.pop_due(now) {
             let expired = self.gathers[index as usize].deadline <= now;
             for n in 0..self.gathers[index as usize].subs().len() {
@@ -253,9 +255,19 @@ impl Engine {
         }
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
+        let answered = sub.answered.map(|(_, server)| server);
+        let deadline = gather.plan.plan.settings.deadline;
         gather.waiting -= 1;
-        for attempt in &attempts {
+        for (place, attempt) in attempts.iter().enumerate() {
             self.links.release(now, attempt.link, attempt.id, out);
+            let server = &self.links.servers[attempt.server];
+            // It has had its time if the query has none left, or if another
+            // server's answer came long after its own was due.
+            let due = attempt.sent + server.rtt.wait(1, deadline);
+            let counted = attempts[..place].iter().any(|other| other.server == attempt.server);
+            if !counted && answered != Some(server.addr) && (answered.is_none() || due <= now) {
+                self.missed(now, attempt.server, out);
+            }
         }
         if let Progress::Failed(_) = progress {
             self.counters.failed += 1;

@@ -47,9 +47,14 @@ fn close_rdata(out: &mut [u8], start: usize) {
     out[start - 2..start].copy_from_slice(&len);
 }
 
-/// Appends the zone's SOA record; TTL and MINIMUM are `ttl` (M7).
+/// Appends the SOA record of a negative answer (M7).
 pub fn push_soa(names: &mut Compressor, zone: &Zone, ttl: u32, out: &mut Vec<u8>) {
     names.push(out, zone.name.as_slice(), Style::Pointers);
+    push_soa_behind_owner(names, zone, ttl, out);
+}
+
+/// TTL and MINIMUM are `ttl`.
+fn push_soa_behind_owner(names: &mut Compressor, zone: &Zone, ttl: u32, out: &mut Vec<u8>) {
     let start = push_fixed(out, Rtype::SOA, ttl);
     names.push(out, zone.primary.as_slice(), Style::Pointers);
     names.push(out, zone.mailbox.as_slice(), Style::Pointers);
@@ -104,7 +109,10 @@ impl Engine {
         match what {
             // The question is the apex, so the owner is the question, as the
             // client spelled it (R1).
-            Synthetic::Soa(zone) => push_soa(names, zone, APEX_TTL, &mut out.octets),
+            Synthetic::Soa(zone) => {
+                push_pointer(&mut out.octets, HEADER_LEN as u16);
+                push_soa_behind_owner(names, zone, APEX_TTL, &mut out.octets);
+            }
             Synthetic::Ns(zone) => push_ns(names, zone, &mut out.octets),
             Synthetic::Any => push_hinfo(&mut out.octets),
         }

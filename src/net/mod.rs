@@ -1,6 +1,6 @@
 //! The only sockets, and the only clock.
 //!
-//! [`run`] binds the listeners and starts one [`worker`] per core: a thread, a
+//! [`Running::start`] binds the listeners and starts one [`worker`] per core: a thread, a
 //! single-threaded runtime, its own listening sockets ([`sockets`]), engine and
 //! links. A packet never leaves its worker: no lock, no atomic and no task per
 //! datagram is on its way. [`datagrams`] moves UDP in batches ([`batch`]) on
@@ -10,18 +10,22 @@
 pub mod batch;
 mod datagrams;
 mod limits;
+mod once;
 mod sockets;
 mod streams;
 mod tcp_link;
 mod worker;
+
+pub use once::ask;
 
 use crate::config::Plan;
 use limits::ConnectionLimits;
 use sockets::Listener;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 
 /// The daemon cannot run: the host's or the operator's to mend.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl std::error::Error for CannotRun {
 }
 
 impl CannotRun {
-    fn start(why: std::io::Error) -> Self {
+    pub(super) fn start(why: std::io::Error) -> Self {
         CannotRun {
             what: "cannot start".into(),
             why,
@@ -58,6 +62,7 @@ pub struct Running {
     /// Where it listens; ports the system picked are filled in.
     pub listen: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
+    ended: mpsc::UnboundedReceiver<CannotRun>,
     workers: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -68,17 +73,17 @@ impl Running {
         let listen: Vec<SocketAddr> = listeners.iter().map(|bound| bound.addr).collect();
         let (stop, stopped) = watch::channel(false);
         let limits = Arc::new(ConnectionLimits::default());
-        let mut running = Running { listen, stop, workers: Vec::new() };
+        let (end, ended) = mpsc::unbounded_channel();
+        let mut running = Running { listen, stop, ended, workers: Vec::new() };
         for n in 0..plan.settings.workers.get() {
-            let mut seed = [0; 32];
-            rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed)
-                .map_err(|error| CannotRun::start(std::io::Error::other(error)))?;
+            let seed = fresh_seed()?;
             let own = listeners.iter().map(Listener::open).collect::<Result<Vec<_>, _>>()?;
             let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
+            let watchdog = Watchdog { end: end.clone(), worker: n };
             let thread = std::thread::Builder::new().name(format!("worker-{n}"));
             let started = thread.spawn(move || {
                 if let Err(error) = worker::run(plan, seed, own, stopped, limits) {
-                    tracing::error!("worker {n} ended: {error}");
+                    watchdog.report(error);
                 }
             });
             running.workers.push(started.map_err(CannotRun::start)?);
@@ -96,19 +101,68 @@ impl Running {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub fn wait_for_signal() -> Result<(), CannotRun> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .map_err(CannotRun::start)?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(CannotRun::start)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(CannotRun::start)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// Octets from the system's CSPRNG, for an engine (U2).
+fn fresh_seed() -> Result<[u8; 32], CannotRun> {
+    let mut seed = [0; 32];
+    match rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed) {
+        Ok(()) => Ok(seed),
+        Err(error) => Err(CannotRun::start(std::io::Error::other(error))),
+    }
+}
+
+/// Reports a worker that ends before it is told to, even by a panic.
+struct Watchdog {
+    end: mpsc::UnboundedSender<CannotRun>,
+    worker: usize,
+}
+
+impl Watchdog {
+    fn report(&self, why: std::io::Error) {
+        let what = format!("worker {} ended", self.worker);
+        let remedy = "start the daemon again, and report what the log says".into();
+        let _ = self.end.send(CannotRun { what, why, remedy });
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.report(std::io::Error::other("it panicked"));
         }
-        Ok(())
-    })
+    }
+}
+
+/// SIGTERM and SIGINT, taken from the moment this is made.
+pub struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on the signals are ours.
+    pub fn take() -> Result<Self, CannotRun> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(CannotRun::start)?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            let terminate = signal(SignalKind::terminate()).map_err(CannotRun::start)?;
+            (terminate, signal(SignalKind::interrupt()).map_err(CannotRun::start)?)
+        };
+        Ok(Signals { runtime, terminate, interrupt })
+    }
+
+    /// Waits for a signal, or for a worker that cannot go on.
+    pub fn wait(&mut self, running: &mut Running) -> Result<(), CannotRun> {
+        let Signals { runtime, terminate, interrupt } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => Ok(()),
+                _ = interrupt.recv() => Ok(()),
+                Some(error) = running.ended.recv() => Err(error),
+            }
+        })
+    }
 }

@@ -35,7 +35,7 @@ const UNREAD: usize = 256 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Octets in front of each message (RFC 1035, 4.2.2).
-const LENGTH: usize = 2;
+pub const LENGTH: usize = 2;
 
 /// Where the engine's answers for a connection wait.
 #[derive(Default)]
@@ -59,6 +59,17 @@ impl Mailbox {
     /// Nothing is in it or on its way out, and nothing will come.
     pub fn is_empty(&self) -> bool {
         self.waiting.get() == 0 && !self.writing.get() && self.octets.borrow().is_empty()
+    }
+
+    /// Waits for an answer, and takes it out.
+    pub async fn take(&self) -> BytesMut {
+        loop {
+            let answer = self.octets.borrow_mut().split();
+            if !answer.is_empty() {
+                return answer;
+            }
+            self.changed.notified().await;
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -161,12 +172,10 @@ fn take_frames(shared: &Shared, client: Client, mailbox: &Mailbox, input: &mut B
     while let Some(len) = frame(input)
         && mailbox.has_room()
     {
-        let counted = worker.engine.counters().not_queries;
+        // Counted first: an answer that is due at once counts itself out.
         mailbox.waiting.set(mailbox.waiting.get() + 1);
         let packet = &input[LENGTH..LENGTH + len];
-        worker.engine.on_query(now, client, packet, &mut worker.outbox);
-        if worker.engine.counters().not_queries > counted {
-            // No query, no answer (T5).
+        if !worker.engine.on_query(now, client, packet, &mut worker.outbox) {
             mailbox.waiting.set(mailbox.waiting.get() - 1);
         }
         input.advance(LENGTH + len);

@@ -11,7 +11,7 @@ use super::limits::ConnectionLimits;
 use super::sockets::{self, Opened};
 use super::{datagrams, streams, tcp_link};
 use crate::config::Plan;
-use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Time, Transport};
+use crate::engine::{Engine, LinkId, LinkState, Notice, Open, Outbox, Time, Transport};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -30,6 +30,9 @@ const FLUSH_ROUNDS: usize = 4;
 
 /// How often a stopping worker looks whether it is done.
 const STOP_POLL: Duration = Duration::from_millis(2);
+
+/// The log is told of what the network can cause no more often than this.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A socket towards a cluster.
 enum Socket {
@@ -67,12 +70,39 @@ pub struct Worker {
     trouble: Vec<(LinkId, LinkState)>,
     armed: Option<Time>,
     timer: Rc<Notify>,
+    told: Told,
+}
+
+/// What the log has been told of things the network can cause, and when.
+#[derive(Default)]
+struct Told {
+    too_long: u64,
+    at: Option<Instant>,
 }
 
 /// How tasks share their worker.
 pub type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
+    /// A worker with these listeners, which nothing reads yet.
+    pub fn new(engine: Engine, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
+        Worker {
+            engine,
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            outlet: Outlet::default(),
+            start: Instant::now(),
+            next_stream: listeners.len() as u64,
+            listeners,
+            links: Vec::new(),
+            streams: HashMap::new(),
+            trouble: Vec::new(),
+            armed: None,
+            timer: Rc::new(Notify::new()),
+            told: Told::default(),
+        }
+    }
+
     /// The time, read once for each batch.
     pub fn now(&self) -> Time {
         Time::from_micros(self.start.elapsed().as_micros() as u64)
@@ -97,6 +127,7 @@ impl Worker {
                 self.send_questions();
                 self.send_answers();
                 self.close_links();
+                self.tell_notices();
                 self.outbox.clear();
             }
             if self.trouble.is_empty() {
@@ -107,11 +138,49 @@ impl Worker {
                 self.engine.on_link(now, link, state, &mut self.outbox);
             }
         }
+        if self.engine.counters().too_long > self.told.too_long {
+            self.tell_too_long();
+        }
         let next = self.engine.next_timeout();
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.armed = next;
             self.timer.notify_one();
         }
+    }
+
+    /// State changes of servers: each is told once, and a server changes at
+    /// most a few times a second.
+    fn tell_notices(&self) {
+        for notice in &self.outbox.notices {
+            match notice {
+                Notice::Out(server) => {
+                    tracing::warn!("server {server} is out: it leaves questions unanswered");
+                }
+                Notice::Back(server) => tracing::info!("server {server} is back"),
+            }
+        }
+    }
+
+    /// R4: at a limited rate.
+    fn tell_too_long(&mut self) {
+        let now = Instant::now();
+        if self.told.at.is_some_and(|at| now - at < TELL_EVERY) {
+            return;
+        }
+        let total = self.engine.counters().too_long;
+        let more = total - self.told.too_long;
+        self.told = Told { too_long: total, at: Some(now) };
+        tracing::warn!(
+            "{more} records left out because a rewritten name would be too long (R4); \
+             `gathersrv explain` shows which"
+        );
+    }
+
+    /// Lets go of all sockets. Links and their tasks refer to each other through
+    /// the worker, so nothing ends by itself.
+    pub fn close(&mut self) {
+        self.links.clear();
+        self.streams.clear();
     }
 
     fn open_links(&mut self, shared: &Shared) {
@@ -215,7 +284,7 @@ impl Worker {
 }
 
 /// Waits for timers and lets the engine know.
-async fn keep_time(shared: Shared) {
+pub async fn keep_time(shared: Shared) {
     let timer = shared.borrow().timer.clone();
     loop {
         let (next, at) = {
@@ -268,20 +337,8 @@ async fn serve(
         listeners.push((Rc::new(watch(socket.udp)?), socket.wildcard));
         accepting.push(tokio::net::TcpListener::from_std(socket.tcp)?);
     }
-    let worker = Worker {
-        engine: Engine::new(plan, seed),
-        outbox: Outbox::default(),
-        inbox: Inbox::default(),
-        outlet: Outlet::default(),
-        start: Instant::now(),
-        listeners: listeners.iter().map(|(socket, _)| socket.clone()).collect(),
-        links: Vec::new(),
-        streams: HashMap::new(),
-        next_stream: listeners.len() as u64,
-        trouble: Vec::new(),
-        armed: None,
-        timer: Rc::new(Notify::new()),
-    };
+    let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
+    let worker = Worker::new(Engine::new(plan, seed), sockets);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![tokio::task::spawn_local(keep_time(shared.clone()))];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
@@ -313,8 +370,6 @@ async fn serve(
         }
         tokio::time::sleep(STOP_POLL).await;
     }
-    // Links and their tasks refer to each other through the shared state.
-    shared.borrow_mut().links.clear();
-    shared.borrow_mut().streams.clear();
+    shared.borrow_mut().close();
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::config::Zone;
 use crate::engine::gather::Gather;
 use crate::wire::names::{Ident, NameId};
 use domain::base::iana::{ExtendedErrorCode, Rtype};
+use smallvec::SmallVec;
 
 /// Longer chains than this are cut, as resolvers do (BIND at 17, Unbound at 11,
 /// CoreDNS at 8); it bounds the work.
@@ -64,11 +65,11 @@ impl Merger {
                 self.follow(n, first, next, qtype);
             }
         }
-        if self.chains.links.is_empty() {
+        if qtype == Rtype::CNAME {
             self.keep_ends();
-            if matches!(qtype, Rtype::CNAME | Rtype::DNAME) {
-                self.keep_one_alias(gather, zone);
-            }
+            self.keep_one_target(gather, zone);
+        } else if self.chains.links.is_empty() {
+            self.keep_ends();
         } else if self.fit_together(qtype) {
             self.keep_links(0, self.chains.links.len());
             self.keep_dnames(gather);
@@ -180,38 +181,6 @@ impl Merger {
         }
     }
 
-    /// Asked for the alias itself: an owner has one CNAME (RFC 1034, 3.6.2) and
-    /// one DNAME (RFC 6672, 2.4), so the first cluster's is kept, and equal ones.
-    fn keep_one_alias(&mut self, gather: &Gather, zone: &Zone) {
-        let target =
-            |merger: &Self, n: u32| merger.names.ident(merger.records[n as usize].names[0]);
-        let Some(kept) = self.order.first().map(|&n| target(self, n)) else { return };
-        let mut left_out: smallvec::SmallVec<[usize; 8]> = smallvec::SmallVec::new();
-        let mut order = std::mem::take(&mut self.order);
-        order.retain(|&n| {
-            let stays = target(self, n) == kept;
-            if !stays {
-                let record = &mut self.records[n as usize];
-                record.fate = Fate::Chain;
-                if left_out.last() != Some(&record.sub) {
-                    left_out.push(record.sub);
-                }
-            }
-            stays
-        });
-        self.order = order;
-        self.note_left_out(gather, zone, &left_out);
-    }
-
-    /// EDE 0 with the clusters whose alias had to give way.
-    fn note_left_out(&mut self, gather: &Gather, zone: &Zone, left_out: &[usize]) {
-        if !left_out.is_empty() {
-            let subs = gather.subs();
-            let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
-            self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
-        }
-    }
-
     /// Keeps what the chains end in, under its own name.
     fn keep_ends(&mut self) {
         for n in 0..self.chains.chains.len() {
@@ -246,7 +215,7 @@ impl Merger {
     fn flatten(&mut self, gather: &Gather, zone: &Zone) {
         let any_ended = self.chains.chains.iter().any(|chain| chain.ended);
         let mut kept = any_ended;
-        let mut left_out: smallvec::SmallVec<[usize; 8]> = smallvec::SmallVec::new();
+        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
         for n in 0..self.chains.chains.len() {
             let chain = self.chains.chains[n];
             let (from, to) = chain.links;
@@ -268,7 +237,39 @@ impl Merger {
                 left_out.push(chain.sub);
             }
         }
-        self.note_left_out(gather, zone, &left_out);
+        self.note_left_out(&left_out, gather, zone);
+    }
+
+    /// Asked for the CNAME itself: the first cluster's, and those equal to it.
+    fn keep_one_target(&mut self, gather: &Gather, zone: &Zone) {
+        let target =
+            |merger: &Self, n: u32| merger.names.ident(merger.records[n as usize].names[0]);
+        let Some(&first) = self.order.first() else { return };
+        let kept = target(self, first);
+        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|&n| {
+            let equal = target(self, n) == kept;
+            if !equal {
+                let record = &mut self.records[n as usize];
+                record.fate = Fate::Chain;
+                if left_out.last() != Some(&record.sub) {
+                    left_out.push(record.sub);
+                }
+            }
+            equal
+        });
+        self.order = order;
+        self.note_left_out(&left_out, gather, zone);
+    }
+
+    fn note_left_out(&mut self, left_out: &[usize], gather: &Gather, zone: &Zone) {
+        if left_out.is_empty() {
+            return;
+        }
+        let subs = gather.subs();
+        let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
+        self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
     }
 
     /// M10: "not here" from one cluster is no news when another has it.

@@ -25,7 +25,6 @@ impl Merger {
     pub(super) fn write_answer(
         &mut self,
         gather: &Gather,
-        cap: u32,
         room: usize,
         message: &mut Message,
         out: &mut Vec<u8>,
@@ -33,7 +32,7 @@ impl Merger {
         for n in 0..self.order.len() {
             let place = out.len();
             let number = self.order[n] as usize;
-            self.write_record(number, gather, cap, out);
+            self.write_record(number, gather, out);
             if message.len(out) > room {
                 out.truncate(place);
                 for &n in &self.order[n..] {
@@ -55,7 +54,6 @@ impl Merger {
     pub(super) fn write_additional(
         &mut self,
         gather: &Gather,
-        cap: u32,
         room: usize,
         message: &mut Message,
         out: &mut Vec<u8>,
@@ -68,7 +66,7 @@ impl Merger {
                 continue;
             }
             if self.keep[record.rrset as usize] {
-                self.write_record(n, gather, cap, out);
+                self.write_record(n, gather, out);
                 message.counts[2] += 1;
             } else {
                 self.records[n].fate = Fate::NoRoom;
@@ -136,10 +134,10 @@ impl Merger {
         owner + FIXED + record.rdata.len()
     }
 
-    fn write_record(&mut self, n: usize, gather: &Gather, cap: u32, out: &mut Vec<u8>) {
+    fn write_record(&mut self, n: usize, gather: &Gather, out: &mut Vec<u8>) {
         let (owner, rtype, ttl) = {
             let record = &self.records[n];
-            (record.owner, record.rtype, self.rrsets[record.rrset as usize].ttl.min(cap))
+            (record.owner, record.rtype, self.rrsets[record.rrset as usize].ttl.min(self.cap))
         };
         self.write_name(owner, Style::Pointers, out);
         let [t0, t1] = rtype.to_int().to_be_bytes();

@@ -13,7 +13,7 @@ mod collect;
 mod emit;
 mod rrsets;
 
-use super::gather::{Failure, Gather, Progress};
+use super::gather::{Gather, Progress};
 use super::outbox::Transport;
 use super::synth;
 use crate::config::{OnMissing, Plan, Settings, Zone};
@@ -22,6 +22,7 @@ use crate::wire::edns::MIN_PAYLOAD;
 use crate::wire::message::{Flags, Message, Notes, opt_len};
 use crate::wire::name::FlatName;
 use crate::wire::names::{Ident, NameId, Names};
+use crate::wire::rdata;
 use crate::wire::rewrite::Scratch;
 use crate::wire::table::Table;
 use crate::wire::{HEADER_LEN, MAX_MESSAGE};
@@ -93,6 +94,19 @@ pub struct Record {
     pub fate: Fate,
 }
 
+impl Record {
+    /// The names in its RDATA, rewritten; none if it was left out before they
+    /// were read.
+    pub fn named(&self) -> &[NameId] {
+        let count = match self.fate {
+            Fate::TooLong | Fate::Dnssec => 0,
+            _ if self.section == Section::Authority => 0,
+            _ => rdata::layout(self.rtype).map_or(0, rdata::Layout::count),
+        };
+        &self.names[..count]
+    }
+}
+
 struct Rrset {
     owner: Ident,
     rtype: Rtype,
@@ -130,6 +144,8 @@ pub struct Merger {
     rrsets: Vec<Rrset>,
     rrset_index: Table,
     record_index: Table,
+    /// TTLs of this answer are cut to this (M6).
+    cap: u32,
     /// For choosing additional RRsets: whether each RRset stays, and what the
     /// next of each cluster is.
     keep: Vec<bool>,
@@ -169,6 +185,7 @@ impl Merger {
             rrsets: Vec::new(),
             rrset_index: Table::default(),
             record_index: Table::default(),
+            cap: u32::MAX,
             keep: Vec::new(),
             turns: Vec::new(),
             notes: Notes::default(),
@@ -195,6 +212,7 @@ impl Merger {
             let text = "records left out, a rewritten name is too long";
             self.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
         }
+        self.cap = outcome.cap;
         let message = Message::begin(out, &gather.question);
         self.compressor.start(message.start);
         let limit = limit(gather, &plan.settings);
@@ -298,7 +316,7 @@ impl Merger {
         let settings = &plan.settings;
         let room = limit - opt_len(gather.edns, &self.notes);
         self.register_question(gather, message.start);
-        let mut truncated = self.write_answer(gather, outcome.cap, room, &mut message, out);
+        let mut truncated = self.write_answer(gather, room, &mut message, out);
         if truncated {
             if settings.truncated == crate::config::Truncated::Empty {
                 out.truncate(message.start + HEADER_LEN + gather.question.len());
@@ -314,7 +332,7 @@ impl Merger {
                 truncated = true;
             }
         } else {
-            self.write_additional(gather, outcome.cap, room, &mut message, out);
+            self.write_additional(gather, room, &mut message, out);
         }
         let flags = Flags {
             rcode: OptRcode::from_rcode(outcome.rcode),
@@ -336,6 +354,17 @@ impl Merger {
     /// The records of the last answer, for who wants to explain it.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// The TTL a record of the last answer went out with.
+    pub fn sent_ttl(&self, record: &Record) -> Option<u32> {
+        let sent = matches!(record.fate, Fate::Answer | Fate::Additional);
+        sent.then(|| self.rrsets.get(record.rrset as usize).map(|rrset| rrset.ttl.min(self.cap)))?
+    }
+
+    /// Whether that TTL was cut because a cluster is missing (M6).
+    pub fn is_capped(&self, record: &Record) -> bool {
+        self.rrsets.get(record.rrset as usize).is_some_and(|rrset| rrset.ttl > self.cap)
     }
 
     /// A name of the last answer.
@@ -369,9 +398,7 @@ pub fn limit(gather: &Gather, settings: &Settings) -> usize {
 /// The clusters that did not answer properly, by name.
 fn missing<'a>(gather: &'a Gather, zone: &'a Zone) -> impl Iterator<Item = &'a str> {
     gather.subs().iter().filter_map(|sub| match sub.progress {
-        Progress::Failed(Failure::Silent | Failure::Unreachable)
-        | Progress::Failed(Failure::Rcode(_) | Failure::Exhausted)
-        | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
+        Progress::Failed(_) | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
         Progress::Answered(_) | Progress::CannotExist => None,
     })
 }

@@ -1,0 +1,121 @@
+//! Asking servers that are out whether they are back (U5).
+//!
+//! The question is one any server of the cluster can answer: the SOA of its
+//! zone. Whatever the reply says, a reply it is.
+
+use super::Engine;
+use super::links::{LinkId, Slot};
+use super::outbox::{Outbox, Transport};
+use super::time::Time;
+use crate::config::Plan;
+use crate::wire::edns::{self, DEFAULT_PAYLOAD};
+use crate::wire::reply::{self, Unfit};
+use crate::wire::{HEADER_LEN, message::Message};
+use domain::base::HeaderSection;
+use domain::base::iana::{Class, Rtype};
+
+/// A probe on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Probe {
+    link: LinkId,
+    id: u16,
+}
+
+/// The question a server of this zone is probed with.
+fn question(suffix: &[u8]) -> Vec<u8> {
+    let mut question = suffix.to_vec();
+    question.extend(Rtype::SOA.to_int().to_be_bytes());
+    question.extend(Class::IN.to_int().to_be_bytes());
+    question
+}
+
+/// What each of the plan's servers is probed with.
+pub(super) fn questions(plan: &Plan) -> Vec<Vec<u8>> {
+    let mut all = vec![Vec::new(); plan.servers.len()];
+    let clusters = plan.zones.iter().flat_map(|zone| &zone.clusters);
+    let named = clusters
+        .map(|cluster| (&cluster.suffix, &cluster.servers))
+        .chain(plan.forwards.iter().map(|forward| (&forward.name, &forward.servers)));
+    for (suffix, servers) in named {
+        for &server in servers {
+            if all[server].is_empty() {
+                all[server] = question(suffix.as_slice());
+            }
+        }
+    }
+    all
+}
+
+impl Engine {
+    /// A server left a question unanswered.
+    pub(super) fn missed(&mut self, now: Time, server: usize, out: &mut Outbox) {
+        let settings = &self.plan.plan.settings;
+        let (max_fails, patience) = (settings.max_fails, settings.deadline / 4);
+        let known = &mut self.links.servers[server];
+        if known.health.missed(now, max_fails, patience) {
+            out.notices.push(super::outbox::Notice::Out(known.addr));
+            self.counters.taken_out += 1;
+            if let Some(at) = known.health.next_probe(now) {
+                self.probes.set(server as u32, at);
+            }
+        }
+    }
+
+    /// A server answered a question of ours.
+    pub(super) fn heard(&mut self, now: Time, server: usize, out: &mut Outbox) {
+        let known = &mut self.links.servers[server];
+        if !known.health.heard(now) {
+            return;
+        }
+        out.notices.push(super::outbox::Notice::Back(known.addr));
+        self.probes.cancel(server as u32);
+        if let Some(probe) = known.probe.take() {
+            self.links.release(now, probe.link, probe.id, out);
+        }
+    }
+
+    /// Probes that are due. The one before has had its time.
+    pub(super) fn send_probes(&mut self, now: Time, out: &mut Outbox) {
+        while let Some(server) = self.probes.pop_due(now) {
+            let known = &mut self.links.servers[server as usize];
+            if let Some(probe) = known.probe.take() {
+                self.links.release(now, probe.link, probe.id, out);
+            }
+            let known = &mut self.links.servers[server as usize];
+            let Some(next) = known.health.next_probe(now) else { continue };
+            self.probes.set(server, next);
+            let slot = Slot::Probe { server };
+            let claimed = self.links.claim(now, server as usize, Transport::Udp, slot, out);
+            let Some((link, id)) = claimed else { continue };
+            let known = &mut self.links.servers[server as usize];
+            known.probe = Some(Probe { link, id });
+            let start = out.octets.len();
+            let message = Message::begin(&mut out.octets, &known.probe_question);
+            let mut section = HeaderSection::default();
+            section.header_mut().set_id(id);
+            section.header_mut().set_rd(true);
+            section.counts_mut().set_qdcount(1);
+            section.counts_mut().set_arcount(1);
+            edns::push_opt(&mut out.octets, DEFAULT_PAYLOAD, 0, false);
+            let header = message.start..message.start + HEADER_LEN;
+            out.octets[header].copy_from_slice(section.as_slice());
+            self.counters.probes += 1;
+            out.send(link, start);
+        }
+    }
+
+    /// A reply to a probe.
+    pub(super) fn on_probe_reply(
+        &mut self,
+        now: Time,
+        server: usize,
+        packet: &[u8],
+        out: &mut Outbox,
+    ) {
+        match reply::check(packet, &self.links.servers[server].probe_question) {
+            Ok(_) | Err(Unfit::HeaderOnly) => self.heard(now, server, out),
+            Err(Unfit::Malformed) => self.counters.malformed += 1,
+            Err(Unfit::NotAResponse | Unfit::WrongQuestion) => self.counters.mismatched += 1,
+        }
+    }
+}
