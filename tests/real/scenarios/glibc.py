@@ -5,6 +5,7 @@ So it runs in network and mount namespaces of its own, where the daemon has port
 when it ends, they are gone, and the machine never saw them.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -30,7 +31,10 @@ def run(bed, check):
     if words is None:
         check.skip("glibc in a network namespace", why)
         return
-    code, out, told = bed.run(*words, sys.executable, HERE / "inside.py", bed.binary, timeout=120)
+    # Its files are in our directory, which goes with us even if it is killed.
+    inside = {**os.environ, "TMPDIR": str(bed.dir)}
+    code, out, told = bed.run(*words, sys.executable, HERE / "inside.py", bed.binary, timeout=120,
+                              env=inside)
     counts = re.search(r"^(\d+) passed, (\d+) failed\n\Z", out, re.M)
     print(out[:counts.start()] if counts else out, end="")
     if counts is None:
