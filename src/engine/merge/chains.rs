@@ -70,6 +70,10 @@ impl Merger {
             self.keep_one_target(gather, zone);
         } else if self.chains.links.is_empty() {
             self.keep_ends();
+            if qtype == Rtype::DNAME {
+                // An owner has one of these as well (RFC 6672, 2.4).
+                self.keep_one_target(gather, zone);
+            }
         } else if self.fit_together(qtype) {
             self.keep_links(0, self.chains.links.len());
             self.keep_dnames(gather);
