@@ -226,8 +226,13 @@ class Bed:
         return f"{LOOPBACK}:{held.getsockname()[1]}"
 
     def gathersrv(self, *words, listen=(LOOPBACK + ":0",)):
-        """The daemon, ready; its port is read from its own start lines."""
+        """The daemon, ready; its port is read from its own start lines.
+
+        Answers are not given again unless a scenario asks for that: what the
+        clusters say now is what is checked, TTLs to the second."""
         flags = [word for address in listen for word in ("--listen", address)]
+        if "--cache" not in words:
+            flags += ["--cache", "0"]
         daemon = self._start(Server, [self.binary, *flags, *words])
         lines = daemon.read_until("ready")
         where = lines[0].split(" on ", 1)[1].split(" (UDP")[0].split(", ")[0]

@@ -38,7 +38,7 @@ def run(bed, check):
     zone_b = seed(B, "10.9")
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: zone_b})
     partial = bed.gathersrv(*two(a, b), *POLICY)
-    default = bed.gathersrv(*two(a, b))
+    default = bed.gathersrv(*two(a, b), "--keep", "0")
     fail = bed.gathersrv(*two(a, b), "--on-missing", "fail")
     both = bed.gathersrv(*two(a, b), *POLICY, "--min-clusters", "2")
     for daemon in (partial, fail, both):
