@@ -85,8 +85,16 @@ pub struct Record {
     pub source: u32,
     /// Its RDATA in the reply.
     pub rdata: std::ops::Range<u32>,
-    /// The names in its RDATA, rewritten.
+    /// The names in its RDATA, rewritten; the first `name_count` count.
     pub names: [NameId; 2],
+    /// How many names its RDATA has.
+    pub name_count: u8,
+    /// Those names may be written as pointers (R6).
+    pub compress: bool,
+    /// Octets of its RDATA in front of the names: all, if it has none.
+    pub lead: u16,
+    /// Octets of its RDATA behind the names.
+    pub tail: u16,
     /// The RRset it belongs to.
     pub rrset: u32,
     /// What became of it.

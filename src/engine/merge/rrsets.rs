@@ -3,7 +3,7 @@
 
 use super::{Fate, Merger, Record, Rrset, Section};
 use crate::engine::gather::Gather;
-use crate::wire::rdata::{self, Parts};
+use crate::wire::names::NameId;
 use domain::base::iana::Rtype;
 use std::hash::{BuildHasher, Hasher};
 
@@ -18,10 +18,9 @@ impl Merger {
         order.retain(|&n| self.admit(n as usize, gather, Fate::Answer));
         for &n in &order {
             let record = &self.records[n as usize];
-            let count = rdata::layout(record.rtype).map_or(0, rdata::Layout::count);
             self.names.mark_in_answer(record.owner);
-            for name in &record.names[..count] {
-                self.names.mark_in_answer(*name);
+            for &name in record.rdata_names() {
+                self.names.mark_in_answer(name);
             }
         }
         self.order = order;
@@ -97,15 +96,12 @@ impl Merger {
         let packet = &gather.subs()[record.sub].reply[..];
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u32(record.rrset);
-        match parts(record, packet) {
-            None => hasher.write(octets(record, packet)),
-            Some(parts) => {
-                hasher.write(&packet[parts.lead]);
-                for name in &record.names[..parts.count] {
-                    hasher.write_u32(self.names.ident(*name).number());
-                }
-                hasher.write(&packet[parts.tail]);
-            }
+        hasher.write(record.lead(packet));
+        for &name in record.rdata_names() {
+            hasher.write_u32(self.names.ident(name).number());
+        }
+        if record.tail > 0 {
+            hasher.write(record.tail(packet));
         }
         hasher.finish()
     }
@@ -113,25 +109,28 @@ impl Merger {
     fn same_rdata(&self, a: &Record, b: &Record, gather: &Gather) -> bool {
         let packet_a = &gather.subs()[a.sub].reply[..];
         let packet_b = &gather.subs()[b.sub].reply[..];
-        match (parts(a, packet_a), parts(b, packet_b)) {
-            (Some(x), Some(y)) => {
-                packet_a[x.lead] == packet_b[y.lead]
-                    && packet_a[x.tail] == packet_b[y.tail]
-                    && (0..x.count)
-                        .all(|n| self.names.ident(a.names[n]) == self.names.ident(b.names[n]))
-            }
-            _ => octets(a, packet_a) == octets(b, packet_b),
-        }
+        let ident = |&name: &NameId| self.names.ident(name);
+        a.lead(packet_a) == b.lead(packet_b)
+            && a.tail(packet_a) == b.tail(packet_b)
+            && a.rdata_names().iter().map(ident).eq(b.rdata_names().iter().map(ident))
     }
 }
 
-/// The RDATA as it stands in its reply.
-pub(super) fn octets<'a>(record: &Record, packet: &'a [u8]) -> &'a [u8] {
-    &packet[record.rdata.start as usize..record.rdata.end as usize]
-}
+impl Record {
+    /// The names in its RDATA.
+    pub(super) fn rdata_names(&self) -> &[NameId] {
+        &self.names[..self.name_count as usize]
+    }
 
-/// The parts of an RDATA with names; `None` for all others.
-pub(super) fn parts(record: &Record, packet: &[u8]) -> Option<Parts> {
-    let rdata = record.rdata.start as usize..record.rdata.end as usize;
-    rdata::layout(record.rtype)?.parts(packet, rdata).ok()
+    /// Its RDATA in its reply: what stands in front of the names.
+    pub(super) fn lead<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let start = self.rdata.start as usize;
+        &packet[start..start + self.lead as usize]
+    }
+
+    /// And what stands behind them.
+    pub(super) fn tail<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let end = self.rdata.end as usize;
+        &packet[end - self.tail as usize..end]
+    }
 }
