@@ -101,11 +101,20 @@ pub struct Record {
     pub fate: Fate,
 }
 
+/// No RRset.
+const NONE: u32 = u32::MAX;
+
 struct Rrset {
     owner: Ident,
     rtype: Rtype,
     ttl: u32,
     in_answer: bool,
+    /// Its first record.
+    first: u32,
+    /// It has more, and all are in [`Merger::record_index`].
+    indexed: bool,
+    /// Another RRset of the same owner; `NONE` if there is none.
+    other: u32,
     /// Octets its additional records take at most.
     size: usize,
 }
@@ -136,7 +145,8 @@ pub struct Merger {
     order: Vec<u32>,
     chains: chains::Chains,
     rrsets: Vec<Rrset>,
-    rrset_index: Table,
+    /// For each name by its identity, an RRset it owns, or `NONE`.
+    rrset_of_name: Vec<u32>,
     record_index: Table,
     /// For choosing additional RRsets: whether each RRset stays, and what the
     /// next of each cluster is.
@@ -175,7 +185,7 @@ impl Merger {
             order: Vec::new(),
             chains: chains::Chains::default(),
             rrsets: Vec::new(),
-            rrset_index: Table::default(),
+            rrset_of_name: Vec::new(),
             record_index: Table::default(),
             keep: Vec::new(),
             turns: Vec::new(),

@@ -1,7 +1,7 @@
 //! Step three: equal records once (M2), one TTL for an RRset (M3), and which
 //! additional records belong to the answer (M8).
 
-use super::{Fate, Merger, Record, Rrset, Section};
+use super::{Fate, Merger, NONE, Record, Rrset, Section};
 use crate::engine::gather::Gather;
 use crate::wire::names::NameId;
 use domain::base::iana::Rtype;
@@ -12,7 +12,8 @@ impl Merger {
     /// them.
     pub(super) fn group(&mut self, gather: &Gather) {
         self.rrsets.clear();
-        self.rrset_index.clear();
+        self.rrset_of_name.clear();
+        self.rrset_of_name.resize(self.names.count(), NONE);
         self.record_index.clear();
         let mut order = std::mem::take(&mut self.order);
         order.retain(|&n| self.admit(n as usize, gather, Fate::Answer));
@@ -49,20 +50,35 @@ impl Merger {
             self.records[n].fate = Fate::Duplicate;
             return false;
         }
+        let ttl = record.ttl;
+        let rrset = &mut self.rrsets[number as usize];
+        rrset.ttl = rrset.ttl.min(ttl);
+        let new = rrset.first == n as u32 || self.is_new(n, gather);
+        self.records[n].fate = if new { fate } else { Fate::Duplicate };
+        new
+    }
+
+    /// Whether no earlier record of its RRset is equal. The first is put into
+    /// the index when a second comes: most addresses are alone.
+    fn is_new(&mut self, n: usize, gather: &Gather) -> bool {
+        let number = self.records[n].rrset;
+        let rrset = &mut self.rrsets[number as usize];
+        if !rrset.indexed {
+            rrset.indexed = true;
+            let first = rrset.first;
+            let hash = self.record_hash(&self.records[first as usize], gather);
+            self.record_index.insert(hash, first);
+        }
+        let record = &self.records[n];
         let hash = self.record_hash(record, gather);
         let found = self.record_index.find(hash, |other| {
             let other = &self.records[other as usize];
             other.rrset == number && self.same_rdata(record, other, gather)
         });
-        let ttl = record.ttl;
-        let rrset = &mut self.rrsets[number as usize];
-        rrset.ttl = rrset.ttl.min(ttl);
-        let new = found.is_none();
-        if new {
+        if found.is_none() {
             self.record_index.insert(hash, n as u32);
         }
-        self.records[n].fate = if new { fate } else { Fate::Duplicate };
-        new
+        found.is_none()
     }
 
     fn rrset_of(&mut self, n: usize, fate: Fate) -> u32 {
@@ -75,20 +91,29 @@ impl Merger {
         {
             return self.rrsets.len() as u32 - 1;
         }
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u64(u64::from(owner.number()) << 16 | u64::from(rtype.to_int()));
-        let hash = hasher.finish();
-        let found = self.rrset_index.find(hash, |n| {
-            let rrset = &self.rrsets[n as usize];
-            rrset.owner == owner && rrset.rtype == rtype
+        // A name owns few: CNAME, DNAME, the type asked for, addresses.
+        let head = self.rrset_of_name[owner.number() as usize];
+        let mut number = head;
+        while number != NONE {
+            let rrset = &self.rrsets[number as usize];
+            if rrset.rtype == rtype {
+                return number;
+            }
+            number = rrset.other;
+        }
+        let number = self.rrsets.len() as u32;
+        self.rrsets.push(Rrset {
+            owner,
+            rtype,
+            ttl: u32::MAX,
+            in_answer: fate == Fate::Answer,
+            first: n as u32,
+            indexed: false,
+            other: head,
+            size: 0,
         });
-        found.unwrap_or_else(|| {
-            let number = self.rrsets.len() as u32;
-            let in_answer = fate == Fate::Answer;
-            self.rrsets.push(Rrset { owner, rtype, ttl: u32::MAX, in_answer, size: 0 });
-            self.rrset_index.insert(hash, number);
-            number
-        })
+        self.rrset_of_name[owner.number() as usize] = number;
+        number
     }
 
     /// Names by identity, everything else by its octets.
