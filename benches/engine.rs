@@ -84,6 +84,9 @@ fn whole_path(c: &mut Criterion) {
         c.bench_with_input(BenchmarkId::new("domain-hash", shape), &shape, |b, _| {
             b.iter(|| domain.with_hash())
         });
+        c.bench_with_input(BenchmarkId::new("domain-bare", shape), &shape, |b, _| {
+            b.iter(|| domain.bare())
+        });
         let mut hickory = WithHickory::new(shape);
         c.bench_with_input(BenchmarkId::new("hickory", shape), &shape, |b, _| {
             b.iter(|| hickory.query())
@@ -113,5 +116,9 @@ fn main() {
     table::print_flat("Parse and route a question, by the number of zones configured:", &zones);
     let one: Vec<String> = RECORDS.iter().map(|records| format!("one answer/{records}")).collect();
     table::print_flat("Check, rewrite and write one cluster's answer, by its records:", &one);
-    table::print("engine", &["domain-static", "domain-tree", "domain-hash", "hickory"], &shapes);
+    table::print(
+        "engine",
+        &["domain-static", "domain-tree", "domain-hash", "domain-bare", "hickory"],
+        &shapes,
+    );
 }

@@ -1,19 +1,24 @@
 //! The same work with what a Rust program would take otherwise: `domain`'s
 //! parser, builder and compressors, and `hickory-proto`.
 //!
-//! It is the same work where that favours them: the question is read, one
-//! sub-question for each cluster is written, each answer is checked against
-//! it and rewritten, and one merged message is written. No IDs are drawn, no
-//! timers set, no duplicates looked for, no TTLs evened out. Buffers are used
-//! again where the libraries allow it.
+//! The same is: the question is read, one sub-question for each cluster is
+//! written, each answer is checked against it and rewritten, equal records are
+//! left out (M2), TTLs evened out (M3), addresses of nothing in the answer
+//! dropped (M8), and one message is written. No IDs are drawn and no timers
+//! set, and buffers are used again where the libraries allow it.
+//!
+//! [`WithDomain::bare`] and hickory do not merge, they only put the records
+//! one behind the other: less than the work, for who doubts the comparison.
 
 use crate::support::{Packets, Shape, ZONE, suffix, wire};
-use domain::base::iana::Rtype;
+use ahash::RandomState;
+use domain::base::iana::{Class, Rtype};
 use domain::base::message_builder::{HashCompressor, StaticCompressor, TreeCompressor};
 use domain::base::name::{Name, NameBuilder, ToLabelIter, ToName};
 use domain::base::wire::Composer;
-use domain::base::{Message, MessageBuilder, Record};
+use domain::base::{Message, MessageBuilder, Record, Ttl};
 use domain::rdata::{A, Srv};
+use std::collections::{HashMap, HashSet};
 
 type Owned = Name<Vec<u8>>;
 
@@ -26,10 +31,19 @@ pub struct WithDomain {
     next: usize,
     out: Vec<u8>,
     ask: Vec<u8>,
+    /// Whether duplicates, TTLs and stray addresses are looked after.
+    merging: bool,
+    answers: Vec<(Owned, Ttl, Srv<Owned>)>,
+    addresses: Vec<(Owned, Ttl, A)>,
+    seen: HashSet<(Owned, Srv<Owned>), RandomState>,
+    seen_addresses: HashSet<(Owned, A), RandomState>,
+    targets: HashSet<Owned, RandomState>,
+    ttls: HashMap<(Owned, Rtype), Ttl, RandomState>,
 }
 
 impl WithDomain {
     pub fn new(shape: Shape) -> Self {
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
         WithDomain {
             packets: Packets::new(shape),
             zone: Name::from_octets(wire(ZONE)).unwrap(),
@@ -40,7 +54,22 @@ impl WithDomain {
             next: 0,
             out: Vec::new(),
             ask: Vec::new(),
+            merging: true,
+            answers: Vec::new(),
+            addresses: Vec::new(),
+            seen: HashSet::with_hasher(hasher.clone()),
+            seen_addresses: HashSet::with_hasher(hasher.clone()),
+            targets: HashSet::with_hasher(hasher.clone()),
+            ttls: HashMap::with_hasher(hasher),
         }
+    }
+
+    /// The records of all answers, one behind the other.
+    pub fn bare(&mut self) -> usize {
+        self.merging = false;
+        let len = self.query(StaticCompressor::new, StaticCompressor::into_target);
+        self.merging = true;
+        len
     }
 
     pub fn with_static(&mut self) -> usize {
@@ -103,20 +132,23 @@ impl WithDomain {
                 let srv = record.data();
                 let target = rewrite(srv.target(), suffix, &self.zone, &self.prefixes[cluster]);
                 let data = Srv::new(srv.priority(), srv.weight(), srv.port(), target);
-                let merged = Record::new(owner, record.class(), record.ttl(), data);
-                builder.push(merged).ok().unwrap();
+                self.answers.push((owner, record.ttl(), data));
             }
-        }
-        let mut builder = builder.additional();
-        for (cluster, suffix) in self.suffixes.iter().enumerate() {
-            let reply = Message::from_octets(&self.packets.answers[n][cluster][..]).unwrap();
             for record in reply.additional().unwrap().limit_to::<A>() {
                 let record = record.unwrap();
                 let owner = rewrite(record.owner(), suffix, &self.zone, &self.prefixes[cluster]);
-                let merged =
-                    Record::new(owner, record.class(), record.ttl(), record.data().clone());
-                builder.push(merged).ok().unwrap();
+                self.addresses.push((owner, record.ttl(), record.data().clone()));
             }
+        }
+        if self.merging {
+            self.merge();
+        }
+        for (owner, ttl, data) in self.answers.drain(..) {
+            builder.push(Record::new(owner, Class::IN, ttl, data)).ok().unwrap();
+        }
+        let mut builder = builder.additional();
+        for (owner, ttl, data) in self.addresses.drain(..) {
+            builder.push(Record::new(owner, Class::IN, ttl, data)).ok().unwrap();
         }
         if edns {
             let opt = builder.opt(|opt| {
@@ -127,6 +159,39 @@ impl WithDomain {
         }
         self.out = into(builder.finish());
         self.out.len()
+    }
+}
+
+impl WithDomain {
+    /// M2, M3 and M8.
+    fn merge(&mut self) {
+        self.seen.clear();
+        self.seen_addresses.clear();
+        self.targets.clear();
+        self.ttls.clear();
+        let ttls = &mut self.ttls;
+        let mut lower = |owner: &Owned, rtype: Rtype, ttl: Ttl| {
+            ttls.entry((owner.clone(), rtype))
+                .and_modify(|known| *known = ttl.min(*known))
+                .or_insert(ttl);
+        };
+        let (seen, targets) = (&mut self.seen, &mut self.targets);
+        self.answers.retain(|(owner, ttl, srv)| {
+            lower(owner, Rtype::SRV, *ttl);
+            targets.insert(srv.target().clone());
+            seen.insert((owner.clone(), srv.clone()))
+        });
+        let seen = &mut self.seen_addresses;
+        self.addresses.retain(|(owner, ttl, address)| {
+            lower(owner, Rtype::A, *ttl);
+            targets.contains(owner) && seen.insert((owner.clone(), address.clone()))
+        });
+        for (owner, ttl, _) in &mut self.answers {
+            *ttl = self.ttls[&(owner.clone(), Rtype::SRV)];
+        }
+        for (owner, ttl, _) in &mut self.addresses {
+            *ttl = self.ttls[&(owner.clone(), Rtype::A)];
+        }
     }
 }
 
