@@ -101,6 +101,7 @@ fn whole_path(c: &mut Criterion) {
 }
 
 fn main() {
+    table::begin();
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1000))

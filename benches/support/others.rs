@@ -103,7 +103,7 @@ impl WithDomain {
         builder.header_mut().set_id(client.header().id());
         builder.header_mut().set_qr(true);
         builder.header_mut().set_aa(true);
-        builder.push(&question).ok().unwrap();
+        builder.push(question).ok().unwrap();
         let mut builder = builder.answer();
         for (cluster, suffix) in self.suffixes.iter().enumerate() {
             let asked = replace(qname, &self.zone, suffix);

@@ -2,11 +2,24 @@
 //! back from where it leaves them.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::SystemTime;
 
-/// Criterion's median for a benchmark, in nanoseconds.
+static START: OnceLock<SystemTime> = OnceLock::new();
+
+/// The run begins: figures older than this are another run's.
+pub fn begin() {
+    START.get_or_init(SystemTime::now);
+}
+
+/// Criterion's median for a benchmark of this run, in nanoseconds.
 fn median(name: &str) -> Option<f64> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
     let path = target.join("criterion").join(name).join("new/estimates.json");
+    let written = std::fs::metadata(&path).ok()?.modified().ok()?;
+    if START.get().is_some_and(|start| written < *start) {
+        return None;
+    }
     let read: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     read["median"]["point_estimate"].as_f64()
 }
