@@ -1,11 +1,8 @@
-//! The command. Everything is in the library; here is the allocator, the
-//! command line and the exit code.
+//! The command. Everything is in the library; here are the command line
+//! and the exit code.
 
 use gathersrv::{cli, run};
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match cli::parse(std::env::args_os()) {

@@ -28,18 +28,32 @@ pub struct Compressor {
     edges: Table,
     hasher: RandomState,
     base: usize,
+    recent: Recent,
+}
+
+/// All but the first label of the name last written in full, and the place it
+/// has in the tree. The targets of a service share it, and one comparison
+/// takes the place of a look-up for each label.
+#[derive(Clone, Copy, Default)]
+struct Recent {
+    /// Where it stands in the buffer.
+    at: usize,
+    /// Its octets; none if there is no such name.
+    len: usize,
+    place: u16,
 }
 
 impl Compressor {
     /// A compressor whose hashes nobody outside can predict.
     pub fn new(hasher: RandomState) -> Self {
-        Compressor { edges: Table::default(), hasher, base: 0 }
+        Compressor { edges: Table::default(), hasher, base: 0, recent: Recent::default() }
     }
 
     /// Begins a new message at `base` in its buffer.
     pub fn start(&mut self, base: usize) {
         self.edges.clear();
         self.base = base;
+        self.recent.len = 0;
     }
 
     /// Writes a flat name. Returns its offset in the message if a pointer can
@@ -47,16 +61,24 @@ impl Compressor {
     /// now on.
     pub fn push(&mut self, out: &mut Vec<u8>, name: &[u8], style: Style) -> Option<u16> {
         let mut starts = [0u8; MAX_LABELS + 1];
-        let (labels, mut end) = label_starts(name, &mut starts);
+        let (mut parent, mut new, mut end) = match self.known_tail(out, name) {
+            Some(place) => (place, 1, name[0] as usize + 1),
+            None => {
+                let (labels, root) = label_starts(name, &mut starts);
+                (0, labels, root)
+            }
+        };
         // Down the tree as far as it goes. The root stands for "no parent".
-        let mut parent = 0u16;
-        let mut new = labels;
+        let mut missed = None;
         while new > 0 {
             let start = starts[new - 1] as usize;
-            match self.find(out, parent, &name[start..end]) {
-                Some(child) => parent = child,
-                None => break,
-            }
+            let label = &name[start..end];
+            let hash = self.hash(parent, label);
+            let Some(child) = self.find(out, hash, parent, label) else {
+                missed = Some(hash);
+                break;
+            };
+            parent = child;
             new -= 1;
             end = start;
         }
@@ -72,7 +94,21 @@ impl Compressor {
             }
             Style::Full => out.extend_from_slice(name),
         }
-        self.remember(name, &starts[..new], end, place, parent)
+        let (tail, whole) = self.remember(name, &starts[..new], end, place, parent, missed);
+        if style == Style::Full && tail != 0 {
+            let first = name[0] as usize + 1;
+            let at = self.base + place + first;
+            self.recent = Recent { at, len: name.len() - first, place: tail };
+        }
+        whole
+    }
+
+    /// The place of everything behind the first label, if that is the same as
+    /// it was last time.
+    fn known_tail(&self, out: &[u8], name: &[u8]) -> Option<u16> {
+        let Recent { at, len, place } = self.recent;
+        let tail = name.get(*name.first()? as usize + 1..)?;
+        (len > 0 && out.get(at..at + len) == Some(tail)).then_some(place)
     }
 
     /// Takes note of a name that the message has already, in full, at `at` in
@@ -80,11 +116,14 @@ impl Compressor {
     pub fn register(&mut self, name: &[u8], at: usize) -> Option<u16> {
         let mut starts = [0u8; MAX_LABELS + 1];
         let (labels, end) = label_starts(name, &mut starts);
-        self.remember(name, &starts[..labels], end, at - self.base, 0)
+        self.remember(name, &starts[..labels], end, at - self.base, 0, None).1
     }
 
     /// Remembers labels that are new, from the right: those at `starts` in
-    /// `name`, up to `end`, in front of `parent`, with the name at `place`.
+    /// `name`, up to `end`, in front of `parent`, with the name at `place`;
+    /// `hash` is the first one's, if it is known. Returns the place of all but
+    /// the name's first label, and of the whole name; 0 and `None` if that is
+    /// the root, out of reach, or none of the labels.
     fn remember(
         &mut self,
         name: &[u8],
@@ -92,19 +131,25 @@ impl Compressor {
         mut end: usize,
         place: usize,
         mut parent: u16,
-    ) -> Option<u16> {
-        for &start in starts.iter().rev() {
+        mut hash: Option<u64>,
+    ) -> (u16, Option<u16>) {
+        let mut tail = 0;
+        for (n, &start) in starts.iter().enumerate().rev() {
             let start = start as usize;
             let offset = place + start;
+            if n == 0 {
+                tail = parent;
+            }
             if offset >= OUT_OF_REACH {
-                return None;
+                return (tail, None);
             }
             let label = &name[start..end];
-            self.edges.insert(self.hash(parent, label), u32::from(parent) << 16 | offset as u32);
+            let hash = hash.take().unwrap_or_else(|| self.hash(parent, label));
+            self.edges.insert(hash, u32::from(parent) << 16 | offset as u32);
             parent = offset as u16;
             end = start;
         }
-        (parent != 0).then_some(parent)
+        (tail, (parent != 0).then_some(parent))
     }
 
     fn hash(&self, parent: u16, label: &[u8]) -> u64 {
@@ -114,8 +159,8 @@ impl Compressor {
         hasher.finish()
     }
 
-    fn find(&self, out: &[u8], parent: u16, label: &[u8]) -> Option<u16> {
-        let found = self.edges.find(self.hash(parent, label), |edge| {
+    fn find(&self, out: &[u8], hash: u64, parent: u16, label: &[u8]) -> Option<u16> {
+        let found = self.edges.find(hash, |edge| {
             let at = self.base + (edge & 0xFFFF) as usize;
             (edge >> 16) as u16 == parent && out.get(at..at + label.len()) == Some(label)
         })?;
@@ -185,6 +230,22 @@ mod tests {
         assert_eq!(&out[17..], b"\x01t\x01b\0");
         assert_eq!(names.push(&mut out, b"\x01t\x01b\0", Style::Pointers), Some(17));
         assert_eq!(&out[22..], b"\xC0\x11");
+    }
+
+    #[test]
+    fn targets_with_one_tail_are_found_as_any_other_name() {
+        let mut out = vec![0; 12];
+        let mut names = compressor();
+        names.start(0);
+        for target in [b"\x01x\x01t\x01b\0", b"\x01y\x01t\x01b\0", b"\x01z\x01T\x01b\0"] {
+            let place = names.push(&mut out, target, Style::Full).unwrap();
+            assert_eq!(place as usize, out.len() - target.len());
+        }
+        let end = out.len();
+        assert_eq!(names.push(&mut out, b"\x01y\x01t\x01b\0", Style::Pointers), Some(19));
+        assert_eq!(names.push(&mut out, b"\x01w\x01t\x01b\0", Style::Pointers), Some(35));
+        assert_eq!(names.push(&mut out, b"\x01v\x01T\x01b\0", Style::Pointers), Some(39));
+        assert_eq!(&out[end..], b"\xC0\x13\x01w\xC0\x0E\x01v\xC0\x1C");
     }
 
     #[test]

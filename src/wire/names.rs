@@ -145,6 +145,11 @@ impl Names {
         &self.octets[entry.at as usize..entry.at as usize + entry.len as usize]
     }
 
+    /// How many names there are; every [`Ident::number`] is below.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The name, flat, as it is to be written.
     pub fn octets(&self, id: NameId) -> &[u8] {
         self.spelled(id.0)

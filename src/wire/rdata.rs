@@ -111,6 +111,16 @@ impl Layout {
     /// Takes apart an RDATA, checking that its parts fill it exactly. The
     /// names themselves are not looked into behind a pointer.
     pub fn parts(self, msg: &[u8], rdata: Range<usize>) -> Result<Parts, Malformed> {
+        self.walk(msg, rdata, |at| name::skip(msg, at))
+    }
+
+    /// Takes apart an RDATA; `step` says where a name ends.
+    fn walk(
+        self,
+        msg: &[u8],
+        rdata: Range<usize>,
+        mut step: impl FnMut(usize) -> Result<usize, Malformed>,
+    ) -> Result<Parts, Malformed> {
         let first = match self.lead {
             Lead::Octets(octets) => rdata.start + octets as usize,
             Lead::Naptr => {
@@ -134,7 +144,7 @@ impl Layout {
                 return Err(Malformed);
             }
             *place = at;
-            at = name::skip(msg, at)?;
+            at = step(at)?;
         }
         let fits = match self.tail {
             Tail::Octets(octets) => at + octets as usize == rdata.end,
@@ -161,11 +171,7 @@ pub fn check(
         _ => {}
     }
     let Some(layout) = layout(rtype) else { return Ok(()) };
-    let parts = layout.parts(msg, rdata)?;
-    for &at in &parts.names[..parts.count] {
-        name::check(msg, at, budget)?;
-    }
-    Ok(())
+    layout.walk(msg, rdata, |at| name::check(msg, at, budget)).map(|_| ())
 }
 
 /// The negative TTL an SOA record gives: the smaller of its own TTL and its

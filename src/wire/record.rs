@@ -1,6 +1,6 @@
 //! Stepping through the records of a message.
 
-use super::{Malformed, name, u16_at, u32_at};
+use super::{Malformed, name};
 use domain::base::iana::{Class, Rtype};
 use std::ops::Range;
 
@@ -28,17 +28,24 @@ pub fn ttl(field: u32) -> u32 {
 
 /// Reads the record at `at`; returns it and where the next one begins.
 pub fn read(msg: &[u8], at: usize) -> Result<(RawRecord, usize), Malformed> {
-    let fixed = name::skip(msg, at)?;
-    let raw_ttl = u32_at(msg, fixed + 4)?;
+    read_behind(msg, at, name::skip(msg, at)?)
+}
+
+/// The same for a record whose owner is known to end at `fixed`.
+pub fn read_behind(msg: &[u8], at: usize, fixed: usize) -> Result<(RawRecord, usize), Malformed> {
+    let Some(&[t0, t1, c0, c1, l0, l1, l2, l3, r0, r1]) = msg.get(fixed..fixed + 10) else {
+        return Err(Malformed);
+    };
+    let raw_ttl = u32::from_be_bytes([l0, l1, l2, l3]);
     let rdata = fixed + 10;
-    let end = rdata + u16_at(msg, fixed + 8)? as usize;
+    let end = rdata + usize::from(u16::from_be_bytes([r0, r1]));
     if end > msg.len() {
         return Err(Malformed);
     }
     let record = RawRecord {
         owner: at,
-        rtype: Rtype::from_int(u16_at(msg, fixed)?),
-        class: Class::from_int(u16_at(msg, fixed + 2)?),
+        rtype: Rtype::from_int(u16::from_be_bytes([t0, t1])),
+        class: Class::from_int(u16::from_be_bytes([c0, c1])),
         ttl: ttl(raw_ttl),
         raw_ttl,
         rdata: rdata..end,

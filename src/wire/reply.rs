@@ -8,6 +8,9 @@ use super::{HEADER_LEN, Malformed, rdata, record};
 use domain::base::HeaderSection;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 
+/// A pointer to the name behind the header.
+const QUESTION_POINTER: [u8; 2] = [0xC0, HEADER_LEN as u8];
+
 /// Why a reply does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unfit {
@@ -103,8 +106,12 @@ impl Summary {
         let mut opts = 0;
         for (section, &count) in self.counts.iter().enumerate() {
             for _ in 0..count {
-                name::check(packet, at, &mut budget)?;
-                let (record, next) = record::read(packet, at)?;
+                // Most owners are pointers to the question, which is ours.
+                let fixed = match packet.get(at..at + 2) {
+                    Some(owner) if owner == QUESTION_POINTER => at + 2,
+                    _ => name::check(packet, at, &mut budget)?,
+                };
+                let (record, next) = record::read_behind(packet, at, fixed)?;
                 at = next;
                 if record.rtype == Rtype::OPT {
                     opts += 1;

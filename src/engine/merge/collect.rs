@@ -126,6 +126,10 @@ impl Merger {
                     source: raw.owner as u32,
                     rdata: raw.rdata.start as u32..raw.rdata.end as u32,
                     names: [NameId::QUESTION; 2],
+                    name_count: 0,
+                    compress: false,
+                    lead: raw.rdata.len() as u16,
+                    tail: 0,
                     rrset: 0,
                     fate: Fate::Open,
                 };
@@ -159,6 +163,10 @@ impl Merger {
         let Some(layout) = rdata::layout(record.rtype) else { return Ok(()) };
         let rdata = record.rdata.start as usize..record.rdata.end as usize;
         let parts = layout.parts(reading.packet, rdata)?;
+        record.name_count = parts.count as u8;
+        record.compress = layout.compress;
+        record.lead = parts.lead.len() as u16;
+        record.tail = parts.tail.len() as u16;
         for n in 0..parts.count {
             record.names[n] = self.rdata_name(reading, parts.names[n], layout)?;
         }

@@ -1,12 +1,11 @@
 //! Step four: writing the answer within the client's size (T1).
 
-use super::{Fate, Merger, Record, rrsets};
+use super::{Fate, Merger, Record};
 use crate::engine::gather::Gather;
 use crate::wire::HEADER_LEN;
 use crate::wire::compress::{Style, push_pointer};
 use crate::wire::message::Message;
 use crate::wire::names::NameId;
-use crate::wire::rdata;
 use domain::base::iana::Class;
 
 /// Type, class, TTL and RDLENGTH.
@@ -147,18 +146,13 @@ impl Merger {
         let start = out.len();
         let record = &self.records[n];
         let packet = &gather.subs()[record.sub].reply[..];
-        match (rrsets::parts(record, packet), rdata::layout(rtype)) {
-            (Some(parts), Some(layout)) => {
-                let names = record.names;
-                let style = if layout.compress { Style::Pointers } else { Style::Full };
-                out.extend_from_slice(&packet[parts.lead]);
-                for &name in &names[..parts.count] {
-                    self.write_name(name, style, out);
-                }
-                out.extend_from_slice(&packet[parts.tail]);
-            }
-            _ => out.extend_from_slice(rrsets::octets(record, packet)),
+        let style = if record.compress { Style::Pointers } else { Style::Full };
+        let (names, count, tail) = (record.names, record.name_count, record.tail(packet));
+        out.extend_from_slice(record.lead(packet));
+        for &name in &names[..count as usize] {
+            self.write_name(name, style, out);
         }
+        out.extend_from_slice(tail);
         let len = ((out.len() - start) as u16).to_be_bytes();
         out[start - 2..start].copy_from_slice(&len);
     }

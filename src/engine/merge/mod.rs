@@ -87,8 +87,16 @@ pub struct Record {
     pub source: u32,
     /// Its RDATA in the reply.
     pub rdata: std::ops::Range<u32>,
-    /// The names in its RDATA, rewritten.
+    /// The names in its RDATA, rewritten; the first `name_count` count.
     pub names: [NameId; 2],
+    /// How many names its RDATA has.
+    pub name_count: u8,
+    /// Those names may be written as pointers (R6).
+    pub compress: bool,
+    /// Octets of its RDATA in front of the names: all, if it has none.
+    pub lead: u16,
+    /// Octets of its RDATA behind the names.
+    pub tail: u16,
     /// The RRset it belongs to.
     pub rrset: u32,
     /// What became of it.
@@ -108,11 +116,20 @@ impl Record {
     }
 }
 
+/// No RRset.
+const NONE: u32 = u32::MAX;
+
 struct Rrset {
     owner: Ident,
     rtype: Rtype,
     ttl: u32,
     in_answer: bool,
+    /// Its first record.
+    first: u32,
+    /// It has more, and all are in [`Merger::record_index`].
+    indexed: bool,
+    /// Another RRset of the same owner; `NONE` if there is none.
+    other: u32,
     /// Octets its additional records take at most.
     size: usize,
 }
@@ -145,7 +162,8 @@ pub struct Merger {
     order: Vec<u32>,
     chains: chains::Chains,
     rrsets: Vec<Rrset>,
-    rrset_index: Table,
+    /// For each name by its identity, an RRset it owns, or `NONE`.
+    rrset_of_name: Vec<u32>,
     record_index: Table,
     /// TTLs of this answer are cut to this (M6).
     cap: u32,
@@ -186,7 +204,7 @@ impl Merger {
             order: Vec::new(),
             chains: chains::Chains::default(),
             rrsets: Vec::new(),
-            rrset_index: Table::default(),
+            rrset_of_name: Vec::new(),
             record_index: Table::default(),
             cap: u32::MAX,
             keep: Vec::new(),

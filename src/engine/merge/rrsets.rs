@@ -1,9 +1,9 @@
 //! Step three: equal records once (M2), one TTL for an RRset (M3), and which
 //! additional records belong to the answer (M8).
 
-use super::{Fate, Merger, Record, Rrset, Section};
+use super::{Fate, Merger, NONE, Record, Rrset, Section};
 use crate::engine::gather::Gather;
-use crate::wire::rdata::{self, Parts};
+use crate::wire::names::NameId;
 use domain::base::iana::Rtype;
 use std::hash::{BuildHasher, Hasher};
 
@@ -12,16 +12,16 @@ impl Merger {
     /// them.
     pub(super) fn group(&mut self, gather: &Gather) {
         self.rrsets.clear();
-        self.rrset_index.clear();
+        self.rrset_of_name.clear();
+        self.rrset_of_name.resize(self.names.count(), NONE);
         self.record_index.clear();
         let mut order = std::mem::take(&mut self.order);
         order.retain(|&n| self.admit(n as usize, gather, Fate::Answer));
         for &n in &order {
             let record = &self.records[n as usize];
-            let count = rdata::layout(record.rtype).map_or(0, rdata::Layout::count);
             self.names.mark_in_answer(record.owner);
-            for name in &record.names[..count] {
-                self.names.mark_in_answer(*name);
+            for &name in record.rdata_names() {
+                self.names.mark_in_answer(name);
             }
         }
         self.order = order;
@@ -50,20 +50,35 @@ impl Merger {
             self.records[n].fate = Fate::Duplicate;
             return false;
         }
+        let ttl = record.ttl;
+        let rrset = &mut self.rrsets[number as usize];
+        rrset.ttl = rrset.ttl.min(ttl);
+        let new = rrset.first == n as u32 || self.is_new(n, gather);
+        self.records[n].fate = if new { fate } else { Fate::Duplicate };
+        new
+    }
+
+    /// Whether no earlier record of its RRset is equal. The first is put into
+    /// the index when a second comes: most addresses are alone.
+    fn is_new(&mut self, n: usize, gather: &Gather) -> bool {
+        let number = self.records[n].rrset;
+        let rrset = &mut self.rrsets[number as usize];
+        if !rrset.indexed {
+            rrset.indexed = true;
+            let first = rrset.first;
+            let hash = self.record_hash(&self.records[first as usize], gather);
+            self.record_index.insert(hash, first);
+        }
+        let record = &self.records[n];
         let hash = self.record_hash(record, gather);
         let found = self.record_index.find(hash, |other| {
             let other = &self.records[other as usize];
             other.rrset == number && self.same_rdata(record, other, gather)
         });
-        let ttl = record.ttl;
-        let rrset = &mut self.rrsets[number as usize];
-        rrset.ttl = rrset.ttl.min(ttl);
-        let new = found.is_none();
-        if new {
+        if found.is_none() {
             self.record_index.insert(hash, n as u32);
         }
-        self.records[n].fate = if new { fate } else { Fate::Duplicate };
-        new
+        found.is_none()
     }
 
     fn rrset_of(&mut self, n: usize, fate: Fate) -> u32 {
@@ -76,20 +91,29 @@ impl Merger {
         {
             return self.rrsets.len() as u32 - 1;
         }
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u64(u64::from(owner.number()) << 16 | u64::from(rtype.to_int()));
-        let hash = hasher.finish();
-        let found = self.rrset_index.find(hash, |n| {
-            let rrset = &self.rrsets[n as usize];
-            rrset.owner == owner && rrset.rtype == rtype
+        // A name owns few: CNAME, DNAME, the type asked for, addresses.
+        let head = self.rrset_of_name[owner.number() as usize];
+        let mut number = head;
+        while number != NONE {
+            let rrset = &self.rrsets[number as usize];
+            if rrset.rtype == rtype {
+                return number;
+            }
+            number = rrset.other;
+        }
+        let number = self.rrsets.len() as u32;
+        self.rrsets.push(Rrset {
+            owner,
+            rtype,
+            ttl: u32::MAX,
+            in_answer: fate == Fate::Answer,
+            first: n as u32,
+            indexed: false,
+            other: head,
+            size: 0,
         });
-        found.unwrap_or_else(|| {
-            let number = self.rrsets.len() as u32;
-            let in_answer = fate == Fate::Answer;
-            self.rrsets.push(Rrset { owner, rtype, ttl: u32::MAX, in_answer, size: 0 });
-            self.rrset_index.insert(hash, number);
-            number
-        })
+        self.rrset_of_name[owner.number() as usize] = number;
+        number
     }
 
     /// Names by identity, everything else by its octets.
@@ -97,15 +121,12 @@ impl Merger {
         let packet = &gather.subs()[record.sub].reply[..];
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u32(record.rrset);
-        match parts(record, packet) {
-            None => hasher.write(octets(record, packet)),
-            Some(parts) => {
-                hasher.write(&packet[parts.lead]);
-                for name in &record.names[..parts.count] {
-                    hasher.write_u32(self.names.ident(*name).number());
-                }
-                hasher.write(&packet[parts.tail]);
-            }
+        hasher.write(record.lead(packet));
+        for &name in record.rdata_names() {
+            hasher.write_u32(self.names.ident(name).number());
+        }
+        if record.tail > 0 {
+            hasher.write(record.tail(packet));
         }
         hasher.finish()
     }
@@ -113,25 +134,28 @@ impl Merger {
     fn same_rdata(&self, a: &Record, b: &Record, gather: &Gather) -> bool {
         let packet_a = &gather.subs()[a.sub].reply[..];
         let packet_b = &gather.subs()[b.sub].reply[..];
-        match (parts(a, packet_a), parts(b, packet_b)) {
-            (Some(x), Some(y)) => {
-                packet_a[x.lead] == packet_b[y.lead]
-                    && packet_a[x.tail] == packet_b[y.tail]
-                    && (0..x.count)
-                        .all(|n| self.names.ident(a.names[n]) == self.names.ident(b.names[n]))
-            }
-            _ => octets(a, packet_a) == octets(b, packet_b),
-        }
+        let ident = |&name: &NameId| self.names.ident(name);
+        a.lead(packet_a) == b.lead(packet_b)
+            && a.tail(packet_a) == b.tail(packet_b)
+            && a.rdata_names().iter().map(ident).eq(b.rdata_names().iter().map(ident))
     }
 }
 
-/// The RDATA as it stands in its reply.
-pub(super) fn octets<'a>(record: &Record, packet: &'a [u8]) -> &'a [u8] {
-    &packet[record.rdata.start as usize..record.rdata.end as usize]
-}
+impl Record {
+    /// The names in its RDATA.
+    pub(super) fn rdata_names(&self) -> &[NameId] {
+        &self.names[..self.name_count as usize]
+    }
 
-/// The parts of an RDATA with names; `None` for all others.
-pub(super) fn parts(record: &Record, packet: &[u8]) -> Option<Parts> {
-    let rdata = record.rdata.start as usize..record.rdata.end as usize;
-    rdata::layout(record.rtype)?.parts(packet, rdata).ok()
+    /// Its RDATA in its reply: what stands in front of the names.
+    pub(super) fn lead<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let start = self.rdata.start as usize;
+        &packet[start..start + self.lead as usize]
+    }
+
+    /// And what stands behind them.
+    pub(super) fn tail<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let end = self.rdata.end as usize;
+        &packet[end - self.tail as usize..end]
+    }
 }
