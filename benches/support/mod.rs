@@ -74,7 +74,8 @@ pub fn plan(zones: usize, clusters: usize) -> Arc<Plan> {
         name: if n + 1 == zones { ZONE.into() } else { format!("zone-{n}.example.") },
         clusters: (0..clusters).map(words).collect(),
     };
-    let settings = Settings { listen: Vec::new(), ..Settings::default() };
+    // Every question goes to the clusters, and what they say is kept.
+    let settings = Settings { listen: Vec::new(), cache: 0, ..Settings::default() };
     let draft = Draft { settings, zones: (0..zones).map(zone).collect(), forwards: Vec::new() };
     Arc::new(config::build(draft).unwrap())
 }
