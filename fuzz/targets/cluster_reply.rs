@@ -85,14 +85,12 @@ pub fn run(data: &[u8]) {
     lab.query(client(transport), &query);
     let mut replies = Vec::new();
     let mut asked = Vec::new();
-    let mut next = 0;
-    for _ in 0..24 {
+    for next in 0..24 {
         asked.extend(lab.take_asked());
         if input.is_empty() || next >= asked.len() {
             break;
         }
         let to = asked[next].clone();
-        next += 1;
         let reply = written(&mut input, &to);
         // What the check accepts is trusted behind it.
         let _ = reply::check(&reply, question(&to.packet));
