@@ -3,7 +3,7 @@
 //! are fixed, so two runs of one build execute the same instructions.
 //!
 //!     engine_path QUERIES CLUSTERS RECORDS
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../benches/support/mod.rs"]
 mod support;

@@ -39,6 +39,8 @@ impl Engine {
                 self.counters.malformed += 1;
                 self.hurry(now, index, n, out);
             }
+            // Without OPT already: it says nothing new.
+            Err(Unfit::HeaderOnly) if sub.plain => self.counters.mismatched += 1,
             Err(Unfit::HeaderOnly) => self.without_opt(now, index, n, attempt, out),
             Ok(summary) => {
                 let server = sub.attempts[attempt].server;

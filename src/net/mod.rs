@@ -5,10 +5,11 @@
 //! links. A packet never leaves its worker: no lock, no atomic and no task per
 //! datagram is on its way. [`datagrams`] moves UDP in batches ([`batch`]) on
 //! both sides; [`streams`] serves TCP clients and [`tcp_link`] asks clusters
-//! over it.
+//! over it, both with the framing of [`frames`].
 
 pub mod batch;
 mod datagrams;
+pub mod frames;
 mod limits;
 mod once;
 mod sockets;

@@ -1,7 +1,8 @@
 //! One question through the whole daemon but its listeners: for who wants to
 //! see what becomes of it.
 
-use super::streams::{LENGTH, Mailbox};
+use super::frames::LENGTH;
+use super::streams::Mailbox;
 use super::worker::{Shared, Worker, keep_time};
 use super::{CannotRun, fresh_seed};
 use crate::config::Plan;

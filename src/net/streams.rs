@@ -4,10 +4,11 @@
 //! and writes answers as they come. A client that reads nothing, sends nothing
 //! or sends half a frame is let go after [`IDLE`].
 
+use super::frames;
 use super::limits::{ConnectionLimits, Permit};
 use super::worker::Shared;
 use crate::engine::{Client, Transport};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -34,9 +35,6 @@ const UNREAD: usize = 256 * 1024;
 /// or memory: UDP goes on meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Octets in front of each message (RFC 1035, 4.2.2).
-pub const LENGTH: usize = 2;
-
 /// Where the engine's answers for a connection wait.
 #[derive(Default)]
 pub struct Mailbox {
@@ -49,9 +47,7 @@ pub struct Mailbox {
 impl Mailbox {
     /// Puts one answer in.
     pub fn put(&self, answer: &[u8]) {
-        let mut octets = self.octets.borrow_mut();
-        octets.extend_from_slice(&(answer.len() as u16).to_be_bytes());
-        octets.extend_from_slice(answer);
+        frames::push(&mut self.octets.borrow_mut(), answer);
         self.waiting.set(self.waiting.get().saturating_sub(1));
         self.changed.notify_one();
     }
@@ -140,7 +136,7 @@ async fn converse(
             return;
         }
         // Frames may have become readable by the room that writing made.
-        if frame(&input).is_some() && mailbox.has_room() {
+        if frames::first(&input).is_some() && mailbox.has_room() {
             continue;
         }
         if !reading && mailbox.is_empty() {
@@ -163,34 +159,25 @@ async fn converse(
 
 /// Hands complete frames to the engine, as long as there is room for answers.
 fn take_frames(shared: &Shared, client: Client, mailbox: &Mailbox, input: &mut BytesMut) {
-    if frame(input).is_none() {
+    if frames::first(input).is_none() {
         return;
     }
     let mut worker = shared.borrow_mut();
     let worker = &mut *worker;
     let now = worker.now();
-    while let Some(len) = frame(input)
+    while let Some(packet) = frames::first(input)
         && mailbox.has_room()
     {
         // Counted first: an answer that is due at once counts itself out.
         mailbox.waiting.set(mailbox.waiting.get() + 1);
-        let packet = &input[LENGTH..LENGTH + len];
+        let len = packet.len();
         if !worker.engine.on_query(now, client, packet, &mut worker.outbox) {
             mailbox.waiting.set(mailbox.waiting.get() - 1);
         }
-        input.advance(LENGTH + len);
+        frames::advance(input, len);
         // Room depends on the answers, so they are put where they go.
         worker.flush(shared);
     }
-}
-
-/// The length of the frame at the front of the input, if all of it is there.
-fn frame(input: &BytesMut) -> Option<usize> {
-    let len = match input.first_chunk::<LENGTH>() {
-        Some(&length) => usize::from(u16::from_be_bytes(length)),
-        None => return None,
-    };
-    (input.len() >= LENGTH + len).then_some(len)
 }
 
 /// Writes what is in the mailbox; tells whether the client still takes it.

@@ -4,9 +4,10 @@
 //! closed when nothing has moved on it for a while, and the engine is told
 //! whenever it ends, for whatever reason.
 
+use super::frames;
 use super::worker::{Shared, Worker};
 use crate::engine::{LinkId, LinkState};
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,7 +41,7 @@ async fn converse(
     shared: &Shared,
     link: LinkId,
     server: SocketAddr,
-    mut frames: UnboundedReceiver<Vec<u8>>,
+    mut questions: UnboundedReceiver<Vec<u8>>,
 ) -> io::Result<()> {
     let mut stream = timeout(IDLE, TcpStream::connect(server)).await??;
     stream.set_nodelay(true)?;
@@ -48,11 +49,10 @@ async fn converse(
     let mut input = BytesMut::new();
     loop {
         tokio::select! {
-            frame = frames.recv() => {
+            frame = questions.recv() => {
                 let Some(frame) = frame else { return Ok(()) };
-                let mut octets = Vec::with_capacity(frame.len() + 2);
-                octets.extend((frame.len() as u16).to_be_bytes());
-                octets.extend(frame);
+                let mut octets = BytesMut::with_capacity(frames::LENGTH + frame.len());
+                frames::push(&mut octets, &frame);
                 timeout(IDLE, writer.write_all(&octets)).await??;
             }
             read = timeout(IDLE, reader.read_buf(&mut input)) => {
@@ -69,13 +69,10 @@ fn take_replies(shared: &Shared, link: LinkId, input: &mut BytesMut) {
     let mut worker = shared.borrow_mut();
     let worker: &mut Worker = &mut worker;
     let now = worker.now();
-    while let Some(&length) = input.first_chunk::<2>() {
-        let len = usize::from(u16::from_be_bytes(length));
-        if input.len() < 2 + len {
-            break;
-        }
-        worker.engine.on_reply(now, link, &input[2..2 + len], &mut worker.outbox);
-        input.advance(2 + len);
+    while let Some(packet) = frames::first(input) {
+        let len = packet.len();
+        worker.engine.on_reply(now, link, packet, &mut worker.outbox);
+        frames::advance(input, len);
     }
     worker.flush(shared);
 }

@@ -1,0 +1,128 @@
+//! What changes under queries in flight: the plan, the sockets, the client's
+//! patience.
+
+use crate::actors::{DEADLINE, MS, ONE, WEB, address, addresses, addresses_in, ask, ask_web};
+use crate::common::text::question_of;
+use crate::common::{Lab, TWO, plan};
+use gathersrv::engine::LinkState;
+
+const OTHER: [&str; 6] = [
+    "--zone",
+    "distributed.local.",
+    "--cluster",
+    "cluster-c.local. c- 10.10.0.1",
+    "--deadline",
+    "300ms",
+];
+
+#[test]
+fn a_query_in_flight_finishes_on_the_plan_it_came_under() {
+    let mut lab = Lab::new(&TWO);
+    let old = ask_web(&mut lab);
+    let start = lab.now;
+    lab.engine.set_plan(plan(&OTHER));
+    let new = ask_web(&mut lab);
+    assert_eq!(question_of(&new[0].packet), "web.cluster-c.local. A");
+    lab.reply(old[1].link, &address(&old[1], 2));
+    lab.reply(new[0].link, &address(&new[0], 3));
+    assert_eq!(addresses(&mut lab), [3]);
+    lab.pass(MS * 700);
+    assert!(lab.answers.is_empty(), "the old plan's deadline holds");
+    let again = lab.take_asked();
+    assert!(!again.is_empty() && again.iter().all(|asked| asked.server == old[0].server));
+    lab.reply(old[0].link, &address(&old[0], 1));
+    assert_eq!(addresses(&mut lab), [1, 2]);
+    assert!(lab.now < start + DEADLINE);
+    lab.assert_idle();
+}
+
+#[test]
+fn q5_the_second_round_is_the_old_plans_too() {
+    let mut lab = Lab::new(&TWO);
+    lab.udp(&crate::actors::address_query("a-thing.distributed.local."));
+    let first = lab.take_asked().remove(0);
+    lab.engine.set_plan(plan(&OTHER));
+    lab.reply(first.link, &crate::actors::rcode(&first, domain::base::iana::Rcode::NXDOMAIN));
+    let second = lab.take_asked();
+    assert_eq!(second.len(), 2);
+    assert_eq!(question_of(&second[0].packet), "a-thing.cluster-a.local. A");
+    lab.pass(DEADLINE);
+    assert_eq!(lab.take_answers().len(), 1);
+    lab.assert_idle();
+}
+
+#[test]
+fn a_zone_that_is_gone_still_answers_what_is_in_flight() {
+    let mut lab = Lab::new(&ONE);
+    let old = ask_web(&mut lab).remove(0);
+    lab.engine.set_plan(plan(&["--forward", ". 192.0.2.53"]));
+    lab.reply(old.link, &address(&old, 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    let relayed = ask_web(&mut lab).remove(0);
+    assert_eq!(question_of(&relayed.packet), "web.distributed.local. A");
+    lab.reply(relayed.link, &address(&relayed, 2));
+    assert_eq!(addresses(&mut lab), [2]);
+    lab.assert_idle();
+}
+
+#[test]
+fn t5_a_client_that_asks_twice_is_answered_twice() {
+    let mut lab = Lab::new(&ONE);
+    ask(&mut lab, 5, WEB);
+    lab.pass(MS);
+    ask(&mut lab, 5, WEB);
+    for asked in lab.take_asked() {
+        lab.reply(asked.link, &address(&asked, 1));
+    }
+    let answers = lab.take_answers();
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[0].packet, answers[1].packet, "M1: the same inputs, the same bytes");
+    lab.assert_idle();
+}
+
+#[test]
+fn u3_a_closed_link_moves_every_question_on_it() {
+    let mut lab = Lab::new(&ONE);
+    for n in 0..500 {
+        ask(&mut lab, n, &format!("n{n}.distributed.local."));
+    }
+    let asked = lab.take_asked();
+    let link = asked[0].link;
+    assert!(asked.iter().all(|asked| asked.link == link), "a batch leaves through one socket");
+    lab.link(link, LinkState::Closed);
+    let moved = lab.take_asked();
+    assert_eq!(moved.len(), 500);
+    assert!(moved.iter().all(|asked| asked.link != link));
+    assert!(lab.closed.contains(&link));
+    lab.reply(link, &address(&asked[0], 66));
+    assert!(lab.answers.is_empty(), "nothing comes from a socket that is gone");
+    for asked in &moved {
+        lab.reply(asked.link, &address(asked, 1));
+    }
+    let answers = lab.take_answers();
+    assert_eq!(answers.len(), 500);
+    assert!(answers.iter().all(|answer| addresses_in(&answer.packet) == [1]));
+    lab.assert_idle();
+}
+
+#[test]
+fn t5_links_may_fail_at_any_moment() {
+    for state in [LinkState::Refused, LinkState::Closed] {
+        // After each of the first moments of a query's life, every link fails.
+        for wait in (0..820).step_by(20) {
+            let mut lab = Lab::new(&TWO);
+            let asked = ask_web(&mut lab);
+            lab.pass(MS * 5);
+            lab.reply(asked[0].link, &address(&asked[0], 1));
+            lab.pass(MS * wait);
+            for _ in 0..3 {
+                for open in lab.opened.clone() {
+                    lab.link(open.link, state);
+                }
+            }
+            lab.pass(DEADLINE);
+            assert_eq!(addresses(&mut lab), [1], "{state:?} after {wait} ms");
+            lab.assert_idle();
+        }
+    }
+}

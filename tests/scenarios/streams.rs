@@ -1,0 +1,87 @@
+//! T2: a truncated answer is asked for again over TCP, inside the deadline.
+
+use crate::actors::{
+    DEADLINE, MS, ONE, THREE_SERVERS, address, addresses, ask_web, truncated, watch,
+};
+use crate::common::text::shown;
+use crate::common::{Asked, Lab};
+use gathersrv::engine::{LinkState, Transport};
+
+/// Asks, and gets a truncated answer: the question as it goes out over TCP.
+fn over_tcp(lab: &mut Lab) -> (Asked, Asked) {
+    let udp = ask_web(lab).remove(0);
+    lab.reply(udp.link, &truncated(&udp));
+    let mut asked = lab.take_asked();
+    assert_eq!(asked.len(), 1);
+    let tcp = asked.remove(0);
+    assert_eq!((tcp.transport, tcp.server), (Transport::Tcp, udp.server));
+    assert_eq!(tcp.packet[2..], udp.packet[2..], "the same question");
+    (udp, tcp)
+}
+
+#[test]
+fn t2_what_the_datagram_said_is_forgotten() {
+    let mut lab = Lab::new(&ONE);
+    let (udp, tcp) = over_tcp(&mut lab);
+    assert_eq!(lab.engine.questions_in_flight(), 1, "the first ID rests");
+    lab.reply(udp.link, &truncated(&udp));
+    lab.reply(udp.link, &address(&udp, 66));
+    assert!(lab.answers.is_empty());
+    assert_eq!(lab.engine.counters().unexpected, 2);
+    lab.reply(tcp.link, &address(&tcp, 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    lab.assert_idle();
+}
+
+#[test]
+fn t2_a_stream_repeats_for_itself() {
+    let mut lab = Lab::new(&ONE);
+    let start = lab.now;
+    over_tcp(&mut lab);
+    assert!(watch(&mut lab, DEADLINE).is_empty(), "nothing is sent again over TCP");
+    assert_eq!(lab.take_answers()[0].at, start + DEADLINE);
+    lab.assert_idle();
+}
+
+#[test]
+fn t2_truncated_over_tcp_is_a_failure_of_that_server() {
+    let mut lab = Lab::new(&THREE_SERVERS);
+    let (_, tcp) = over_tcp(&mut lab);
+    lab.reply(tcp.link, &truncated(&tcp));
+    let next = lab.take_asked().remove(0);
+    assert_ne!(next.server, tcp.server);
+    assert_eq!(next.transport, Transport::Udp, "another server starts anew");
+    lab.reply(next.link, &address(&next, 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    lab.assert_idle();
+}
+
+#[test]
+fn t2_a_connection_that_ends_is_tried_once_more() {
+    let mut lab = Lab::new(&ONE);
+    let (_, tcp) = over_tcp(&mut lab);
+    lab.link(tcp.link, LinkState::Closed);
+    let again = lab.take_asked().remove(0);
+    assert_eq!(again.transport, Transport::Tcp);
+    assert_ne!(again.link, tcp.link, "a new connection");
+    lab.link(again.link, LinkState::Closed);
+    let answers = lab.take_answers();
+    assert!(shown(&answers[0].packet)[0].starts_with("=> SERVFAIL"), "not a third time");
+    lab.assert_idle();
+}
+
+#[test]
+fn t2_one_connection_carries_many_questions() {
+    let mut lab = Lab::new(&ONE);
+    let (_, first) = over_tcp(&mut lab);
+    let (_, second) = over_tcp(&mut lab);
+    assert_eq!(first.link, second.link);
+    assert_ne!(first.id(), second.id());
+    // Answered out of order (RFC 7766, 6.2.1.1).
+    lab.pass(MS);
+    lab.reply(second.link, &address(&second, 2));
+    assert_eq!(addresses(&mut lab), [2]);
+    lab.reply(first.link, &address(&first, 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    lab.assert_idle();
+}
