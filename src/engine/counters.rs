@@ -13,6 +13,9 @@ pub struct Counters {
     pub refused: u64,
     /// Queries answered from what was kept.
     pub hits: u64,
+    /// Queries whose clusters all said what they had said last, so that nothing
+    /// was merged.
+    pub unchanged: u64,
     /// Questions asked again ahead of time, because they are in demand.
     pub refreshed: u64,
     /// Queries refused because too many were in flight.

@@ -37,7 +37,13 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         gather.settled = now;
         let (first, background) = (gather.client.addr.ip(), gather.background);
+        if self.repeat(now, index, out) {
+            self.dismiss(first);
+            self.release(index);
+            return;
+        }
         self.fill_in(now, index);
+        let start = out.octets.len();
         let merged = if background {
             // Nobody is to have it; it is merged for what it is worth.
             let end = out.octets.len();
@@ -49,12 +55,23 @@ impl Engine {
             self.answer(now, index, out)
         };
         self.note_round(index, true);
-        while self.gathers[index as usize].next_waiter() {
+        let end = out.octets.len();
+        let alone = !self.gathers[index as usize].next_waiter();
+        if !alone {
             self.answer(now, index, out);
+            while self.gathers[index as usize].next_waiter() {
+                self.answer(now, index, out);
+            }
         }
         if let Some(merged) = merged {
-            self.keep(now, index, merged);
+            let built = if alone { &out.octets[start..end] } else { &[] };
+            self.keep(now, index, merged, built);
         }
+        self.release(index);
+    }
+
+    /// A query is done with; its place and memory are for the next.
+    fn release(&mut self, index: u32) {
         let gather = &mut self.gathers[index as usize];
         gather.live = false;
         gather.plan = self.plan.clone();

@@ -121,6 +121,8 @@ pub struct Sub {
     /// A server without a substitute has been asked again after it was
     /// unreachable.
     pub second_chance: bool,
+    /// The reply is what the cluster said last.
+    pub unchanged: bool,
     /// It is the cluster's last good answer, not one to this query (M6).
     pub stale: bool,
     /// What went wrong last, for when nothing else comes.
@@ -143,6 +145,7 @@ impl Sub {
             retry_at: Time::default(),
             tcp: false,
             plain: false,
+            unchanged: false,
             stale: false,
             refused: 0,
             second_chance: false,
@@ -162,6 +165,14 @@ impl Sub {
         self.reply.clear();
     }
 
+    /// What its reply says, if it has a proper one.
+    pub fn summary(&self) -> Option<Summary> {
+        match self.progress {
+            Progress::Answered(summary) => Some(summary),
+            _ => None,
+        }
+    }
+
     /// Whether its reply has records.
     pub fn has_answer(&self) -> bool {
         matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
@@ -173,6 +184,7 @@ impl Sub {
         self.progress = std::mem::replace(&mut last.progress, Progress::Waiting);
         self.answered = last.answered;
         self.stale = true;
+        self.unchanged = false;
     }
 
     /// How it is sent next.

@@ -37,6 +37,7 @@ mod share;
 mod store;
 mod synth;
 mod time;
+mod unchanged;
 mod wheel;
 
 pub use counters::Counters;

@@ -123,8 +123,9 @@ impl Engine {
         }
     }
 
-    /// Keeps a query that has been answered, and what it was answered with.
-    pub(super) fn keep(&mut self, now: Time, index: u32, merged: Merged) {
+    /// Keeps a query that has been answered, and what it was answered with; if
+    /// it has been asked before, also the answer as it was `built`.
+    pub(super) fn keep(&mut self, now: Time, index: u32, merged: Merged, built: &[u8]) {
         let gather = &mut self.gathers[index as usize];
         if !matches!(gather.route, Route::Zone(_)) {
             return;
@@ -135,6 +136,10 @@ impl Engine {
             failed: merged.rcode == Rcode::SERVFAIL,
         };
         let key = gather.share_key;
-        self.store.put(now, key, gather, worth);
+        let opt = if gather.edns.is_some() { OPT_LEN } else { 0 };
+        let again = self.store.put(now, key, gather, worth);
+        if again && worth.whole && merged.has_all && !merged.has_notes && !built.is_empty() {
+            self.store.keep_built(now, key, built, opt);
+        }
     }
 }

@@ -30,6 +30,13 @@ impl Engine {
         let Some(attempt) = sub.attempts.iter().position(|a| a.link == link && a.id == id) else {
             return;
         };
+        if let Some(summary) = self.known_reply(index, n, packet) {
+            self.gathers[index as usize].subs_mut()[n].unchanged = true;
+            self.accept(now, index, n, attempt, packet, summary, out);
+            self.reconsider(now, index, out);
+            return;
+        }
+        let sub = &self.gathers[index as usize].subs()[n];
         match reply::check(packet, &sub.question) {
             Err(Unfit::NotAResponse | Unfit::WrongQuestion) => self.counters.mismatched += 1,
             // It came from whoever knows ID and question, yet cannot be used.
@@ -79,6 +86,8 @@ impl Engine {
         if !attempt.resent && self.links.transport(attempt.link) == Transport::Udp {
             self.links.servers[attempt.server].rtt.sample(now.since(attempt.sent));
         }
+        self.heard(now, attempt.server, out);
+        let sub = &mut self.gathers[index as usize].subs_mut()[n];
         sub.answered = Some((now, self.links.servers[attempt.server].addr));
         sub.reply.clear();
         sub.reply.extend_from_slice(packet);

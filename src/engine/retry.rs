@@ -7,8 +7,9 @@ use super::links::{LinkId, Slot};
 use super::outbox::Outbox;
 use super::time::Time;
 
-/// A sub-question is sent this often at the most. Seven tries bring 99.99 % of
-/// two clusters' answers home with 10 % loss each way.
+/// A sub-question that nobody answers is sent this often at the most (servers
+/// that refuse it are each asked once). Seven tries bring 99.99 % of two
+/// clusters' answers home with 10 % loss each way.
 const MAX_TRIES: u8 = 7;
 
 /// What happened to the socket behind a link.

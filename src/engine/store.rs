@@ -39,6 +39,8 @@ pub struct Built {
     /// Where the TTLs are.
     ttls: Vec<u16>,
     at: Time,
+    /// Its TTLs are the clusters' own, not counted down.
+    fresh: bool,
     /// It can be given again.
     usable: bool,
 }
@@ -124,10 +126,11 @@ impl Store {
         equal.then_some(entry)
     }
 
-    /// Keeps a finished query, leaving another's memory in its place.
-    pub fn put(&mut self, now: Time, key: u64, gather: &mut Gather, worth: Worth) {
+    /// Keeps a finished query, leaving another's memory in its place. Tells
+    /// whether the question was there before.
+    pub fn put(&mut self, now: Time, key: u64, gather: &mut Gather, worth: Worth) -> bool {
         if self.most == 0 {
-            return;
+            return false;
         }
         let n = match self.index.get(&key) {
             Some(&n) => n as usize,
@@ -161,6 +164,7 @@ impl Store {
         entry.gather.live = false;
         self.recount(n);
         self.shrink(n);
+        again
     }
 
     /// A place for a new entry.
@@ -237,7 +241,9 @@ impl Store {
         built.octets.clear();
         built.octets.extend_from_slice(&message[..message.len() - opt]);
         let mut at = HEADER_LEN + self.entries[n as usize].gather.question.len();
-        let built = &mut self.entries[n as usize].built;
+        let entry = &mut self.entries[n as usize];
+        let fresh = now.since(entry.since).as_secs() == 0;
+        let built = &mut entry.built;
         while at < built.octets.len() {
             let Ok((record, next)) = record::read(&built.octets, at) else { return };
             let Ok(place) = u16::try_from(record.rdata.start - 6) else { return };
@@ -249,12 +255,40 @@ impl Store {
             built.octets[10..12].copy_from_slice(&count.to_be_bytes());
         }
         built.at = now;
+        built.fresh = fresh;
         built.usable = true;
         self.recount(n as usize);
     }
 }
 
 impl Entry {
+    /// Writes the answer as new: the clusters have all just said again what it
+    /// was made of.
+    pub fn push_unchanged(
+        &mut self,
+        now: Time,
+        gather: &Gather,
+        limits: (usize, u16),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let built_at = std::mem::replace(&mut self.built.at, now);
+        let asker = gather.asker();
+        let done = self.built.fresh
+            && self.push_built(now, &asker.header, asker.question, asker.edns, limits, out);
+        if !done {
+            self.built.at = built_at;
+            return false;
+        }
+        for (kept, sub) in self.gather.subs_mut().iter_mut().zip(gather.subs()) {
+            kept.answered = sub.answered;
+        }
+        self.gather.settled = now;
+        self.since = now;
+        self.expires = now + self.lifetime;
+        self.hits = 0;
+        true
+    }
+
     /// Writes the answer again, if this client spells the name alike and has
     /// room for it.
     pub fn push_built(

@@ -58,7 +58,7 @@ fn take_queries(
         let client = Client { addr, local, transport: Transport::Udp, socket: listener };
         worker.engine.on_query(now, client, datagram.octets, &mut worker.outbox);
     }
-    worker.flush(shared);
+    worker.flush_soon();
     received
 }
 
@@ -86,6 +86,6 @@ pub async fn receive_replies(shared: Shared, link: LinkId, socket: Rc<AsyncFd<Ud
             // An ICMP error about something sent. Reading it has cleared it.
             Err(_) => worker.engine.on_link(now, link, LinkState::Refused, &mut worker.outbox),
         }
-        worker.flush(&shared);
+        worker.flush_soon();
     }
 }

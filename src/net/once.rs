@@ -3,7 +3,7 @@
 
 use super::frames::LENGTH;
 use super::streams::Mailbox;
-use super::worker::{Shared, Worker, keep_time};
+use super::worker::{Shared, Worker, flush_rounds, keep_time};
 use super::{CannotRun, fresh_seed};
 use crate::config::Plan;
 use crate::engine::explain::Report;
@@ -36,6 +36,7 @@ pub fn ask(
     runtime.block_on(async {
         let shared: Shared = Rc::new(RefCell::new(Worker::new(engine, Vec::new())));
         let timer = tokio::task::spawn_local(keep_time(shared.clone()));
+        let flusher = tokio::task::spawn_local(flush_rounds(shared.clone()));
         let mailbox = Rc::new(Mailbox::default());
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = Client { addr, local: None, transport, socket: ASKER };
@@ -49,6 +50,7 @@ pub fn ask(
         }
         let answer = tokio::time::timeout(patience, mailbox.take()).await.unwrap_or_default();
         timer.abort();
+        flusher.abort();
         let report = shared.borrow().engine.report().cloned();
         shared.borrow_mut().close();
         Ok((answer.get(LENGTH..).unwrap_or_default().to_vec(), report))

@@ -70,6 +70,7 @@ pub struct Worker {
     trouble: Vec<(LinkId, LinkState)>,
     armed: Option<Time>,
     timer: Rc<Notify>,
+    due: Rc<Notify>,
     told: Told,
 }
 
@@ -99,6 +100,7 @@ impl Worker {
             trouble: Vec::new(),
             armed: None,
             timer: Rc::new(Notify::new()),
+            due: Rc::new(Notify::new()),
             told: Told::default(),
         }
     }
@@ -117,6 +119,14 @@ impl Worker {
     pub fn name_stream(&mut self) -> u64 {
         self.next_stream += 1;
         self.next_stream
+    }
+
+    /// Has everything that is in the outbox done when all sockets that can be
+    /// read now have been: what several of them cause leaves in one batch.
+    pub fn flush_soon(&self) {
+        if !self.outbox.is_empty() || !self.trouble.is_empty() {
+            self.due.notify_one();
+        }
     }
 
     /// Does everything that is in the outbox.
@@ -283,6 +293,16 @@ impl Worker {
     }
 }
 
+/// Flushes after each round of reading. The runtime runs tasks in the order in
+/// which they were woken, so this one comes behind all sockets of the round.
+pub async fn flush_rounds(shared: Shared) {
+    let due = shared.borrow().due.clone();
+    loop {
+        due.notified().await;
+        shared.borrow_mut().flush(&shared);
+    }
+}
+
 /// Waits for timers and lets the engine know.
 pub async fn keep_time(shared: Shared) {
     let timer = shared.borrow().timer.clone();
@@ -340,7 +360,10 @@ async fn serve(
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let worker = Worker::new(Engine::new(plan, seed), sockets);
     let shared: Shared = Rc::new(RefCell::new(worker));
-    let mut tasks = vec![tokio::task::spawn_local(keep_time(shared.clone()))];
+    let mut tasks = vec![
+        tokio::task::spawn_local(keep_time(shared.clone())),
+        tokio::task::spawn_local(flush_rounds(shared.clone())),
+    ];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
         tasks.push(tokio::task::spawn_local(task));
@@ -352,7 +375,8 @@ async fn serve(
     let _ = stopped.wait_for(|stop| *stop).await;
 
     // No new queries but those that have arrived; then what is in flight.
-    for task in tasks.drain(1..) {
+    // The first two go on until then.
+    for task in tasks.drain(2..) {
         task.abort();
     }
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {

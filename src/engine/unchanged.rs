@@ -1,0 +1,65 @@
+//! The same replies make the same answer (M1), so they are merged once.
+//!
+//! Clusters say the same most of the time. A reply that is octet for octet, but
+//! for its ID, what this cluster last said to this question has been checked
+//! then; and if that is true of every cluster's, the answer is the one that was
+//! built then. The clusters are asked all the same: nothing here is a cache,
+//! and no TTL is counted down.
+
+use super::Engine;
+use super::merge::limit;
+use super::outbox::Outbox;
+use super::time::Time;
+use crate::wire::reply::Summary;
+use std::rc::Rc;
+
+/// Octets of a message that say which query it belongs to.
+const ID: usize = 2;
+
+impl Engine {
+    /// What was found in this reply when it came last, if it has not changed.
+    pub(super) fn known_reply(&mut self, index: u32, n: usize, packet: &[u8]) -> Option<Summary> {
+        let gather = &self.gathers[index as usize];
+        let sub = &gather.subs()[n];
+        let cd = gather.header.cd();
+        let entry = self.store.find(gather.share_key, &gather.question, cd)?;
+        let last = entry.gather.subs().get(n)?;
+        let same = last.cluster == sub.cluster
+            && !last.stale
+            && last.reply.get(ID..) == packet.get(ID..)
+            && last.question == sub.question
+            && entry.gather.route == gather.route
+            && Rc::ptr_eq(&entry.gather.plan, &gather.plan);
+        if same { last.summary() } else { None }
+    }
+
+    /// Answers a query with what was built when all its replies were the same;
+    /// false if they are not, or this client needs it otherwise.
+    pub(super) fn repeat(&mut self, now: Time, index: u32, out: &mut Outbox) -> bool {
+        let gather = &self.gathers[index as usize];
+        if self.explain.is_some()
+            || gather.background
+            || !gather.waiters().is_empty()
+            || !gather.subs().iter().all(|sub| sub.unchanged)
+        {
+            return false;
+        }
+        let cd = gather.header.cd();
+        let Some(entry) = self.store.find(gather.share_key, &gather.question, cd) else {
+            return false;
+        };
+        if entry.gather.subs().len() != gather.subs().len() {
+            return false;
+        }
+        let settings = &gather.plan.plan.settings;
+        let limits = (limit(gather.asker(), settings), settings.max_udp_payload);
+        let start = out.octets.len();
+        if !entry.push_unchanged(now, gather, limits, &mut out.octets) {
+            return false;
+        }
+        out.answer(gather.client, start);
+        self.counters.answered += 1;
+        self.counters.unchanged += 1;
+        true
+    }
+}
