@@ -106,12 +106,29 @@ fn cluster_replies() -> Vec<(String, Vec<u8>)> {
         let (a, b) = ((lines(0), lines(1)), (address(0), address(1)));
         body(SERVICE[n], [&[&a.0, &a.1], &[], &[&b.0, &b.1]])
     };
+    // Answers that do not fit: at each size, the cut falls elsewhere (T1).
+    let many = |n: usize, count: usize| {
+        let suffix = ["cluster-a.local.", "cluster-b.local."][n];
+        let target = |k: usize| format!("{}.db.{suffix}", "m".repeat(k + 1));
+        let lines = |make: &dyn Fn(usize) -> String| (0..count).map(make).collect::<Vec<_>>();
+        let services = lines(&|k| format!("{} 30 IN SRV 0 50 27017 {}", SERVICE[n], target(k)));
+        let hosts = lines(&|k| format!("{} 30 IN A 10.{n}.0.{k}", target(k)));
+        let services: Vec<&str> = services.iter().map(String::as_str).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        body(SERVICE[n], [&services, &[], &hosts])
+    };
     let own = "web.cluster-a.local.";
     let mut list = vec![
         named("srv", reply_seed(0, Rtype::SRV, 3, &[srv(0), srv(1)])),
         named("srv-512", reply_seed(0, Rtype::SRV, 0, &[srv(0), srv(1)])),
         named("srv-three", reply_seed(0, Rtype::SRV, 0x1B, &[srv(0), srv(1), srv(1)])),
     ];
+    for (size, octets) in ["512", "edns-512", "edns-700", "edns-1232"].iter().enumerate() {
+        for count in [4, 8, 12] {
+            let seed = reply_seed(0, Rtype::SRV, size as u8, &[many(0, count), many(1, count)]);
+            list.push(named(&format!("srv-{count}-{octets}"), seed));
+        }
+    }
     let negative = "cluster-a.local. 30 IN SOA ns.cluster-a.local. h.cluster-a.local. 1 2 3 4 5";
     let nodata = body(own, [&[], &[negative], &[]]);
     let mut nxdomain = nodata.clone();

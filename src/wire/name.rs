@@ -4,10 +4,11 @@
 //! Rewriting replaces the end of a name and puts octets in front of one label,
 //! so it needs the labels' places and no pointers; comparing suffixes is one
 //! slice comparison once the place of the n-th last label is known. A message
-//! cannot make this expensive: pointers go strictly backwards, and a
-//! [`Budget`] bounds what all names of a message may expand to.
+//! cannot make this expensive: pointers go strictly backwards, never into the
+//! header (there is no name in it, and who passes a message on changes it), and
+//! a [`Budget`] bounds what all names of a message may expand to.
 
-use super::Malformed;
+use super::{HEADER_LEN, Malformed};
 
 /// The longest name, its root label included (RFC 1035, 2.3.4).
 pub const MAX_NAME: usize = 255;
@@ -111,7 +112,7 @@ impl FlatName {
                 0xC0..=0xFF => {
                     let low = *msg.get(pos + 1).ok_or(Malformed)? as usize;
                     let target = (first & 0x3F) << 8 | low;
-                    if target >= lowest {
+                    if !(HEADER_LEN..lowest).contains(&target) {
                         return Err(Malformed);
                     }
                     self.copy(msg, run, pos, len + run - pos)?;
@@ -292,7 +293,7 @@ pub fn check(msg: &[u8], at: usize, budget: &mut Budget) -> Result<usize, Malfor
             0xC0..=0xFF => {
                 let low = *msg.get(pos + 1).ok_or(Malformed)? as usize;
                 let target = (first & 0x3F) << 8 | low;
-                if target >= lowest {
+                if !(HEADER_LEN..lowest).contains(&target) {
                     return Err(Malformed);
                 }
                 budget.spend(2)?;
@@ -352,9 +353,10 @@ mod tests {
 
     #[test]
     fn pointers_are_followed_and_the_record_goes_on_behind_the_first() {
-        let mut msg = flat("b.example");
+        let mut msg = vec![0; HEADER_LEN];
+        msg.extend(flat("b.example"));
         let at = msg.len();
-        msg.extend([1, b'a', 0xC0, 0]);
+        msg.extend([1, b'a', 0xC0, HEADER_LEN as u8]);
         assert_eq!(read(&msg, at), Ok(("a.b.example.".into(), at + 4)));
         msg.extend([0xC0, at as u8]);
         assert_eq!(read(&msg, at + 4), Ok(("a.b.example.".into(), at + 6)));
@@ -362,11 +364,26 @@ mod tests {
 
     #[test]
     fn pointers_that_do_not_go_back_are_malformed() {
-        assert_eq!(read(&[0xC0, 0], 0), Err(Malformed));
-        assert_eq!(read(&[0xC0, 2, 0], 0), Err(Malformed));
+        let behind_header = |octets: &[u8]| {
+            let msg = [&[0; HEADER_LEN], octets].concat();
+            assert_eq!(check(&msg, HEADER_LEN, &mut Budget(100)), Err(Malformed));
+            read(&msg, HEADER_LEN)
+        };
+        assert_eq!(behind_header(&[0xC0, 12]), Err(Malformed));
+        assert_eq!(behind_header(&[0xC0, 14, 0]), Err(Malformed));
         // Back, and then forward again into the part already read.
-        assert_eq!(read(&[1, b'a', 0xC0, 0], 0), Err(Malformed));
-        assert_eq!(read(&[0xC0], 0), Err(Malformed));
+        assert_eq!(behind_header(&[1, b'a', 0xC0, 12]), Err(Malformed));
+        assert_eq!(behind_header(&[0xC0]), Err(Malformed));
+    }
+
+    #[test]
+    fn pointers_into_the_header_are_malformed() {
+        // Zeros of the header would read as the root, until a flag is set.
+        for target in 0..HEADER_LEN as u8 {
+            let msg = [&[0; HEADER_LEN][..], &[0xC0, target]].concat();
+            assert_eq!(check(&msg, HEADER_LEN, &mut Budget(100)), Err(Malformed));
+            assert_eq!(read(&msg, HEADER_LEN), Err(Malformed));
+        }
     }
 
     #[test]

@@ -103,8 +103,8 @@ impl<'a> Read<'a> {
         }
         let mut budget = Budget::for_message(packet.len());
         // A pointer in the first name of a message could only go into the
-        // header; `read` takes none that does not end in a whole name, and an
-        // answer that repeated one would be wrong, so none is taken.
+        // header, which `read` takes for malformed. An answer repeats the
+        // question to the octet, so that there is none is worth a second look.
         let end = name.read(packet, HEADER_LEN, &mut budget)?;
         if end - HEADER_LEN != name.as_slice().len() {
             return Err(Malformed);

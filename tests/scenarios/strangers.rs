@@ -153,3 +153,16 @@ fn u1_malformed_answers_do_not_make_us_ask_for_ever() {
     lab.reply(asked[0].link, &address(&asked[0], 1));
     assert_eq!(addresses(&mut lab), [1]);
 }
+
+#[test]
+fn u1_a_name_in_the_header_is_malformed_and_not_passed_on() {
+    let mut lab = Lab::new(&["--forward", ". 192.0.2.53"]);
+    let asked = ask_web(&mut lab);
+    let mut bad = address(&asked[0], 66);
+    // The owner points to an octet of the header that is zero: the root, until
+    // the answer's flags stand there.
+    let owner = bad.len() - 16;
+    bad[owner + 1] = 3;
+    in_front_of_the_good_answer("a pointer into the header", &bad, &asked, &mut lab);
+    assert_eq!(lab.engine.counters().malformed, 3);
+}
