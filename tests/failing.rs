@@ -9,9 +9,9 @@ use domain::base::iana::{Rcode, Rtype};
 use gathersrv::engine::LinkState;
 use std::time::Duration;
 
-/// Every question goes to the clusters.
-fn uncached() -> Vec<&'static str> {
-    [&TWO[..], &["--cache", "0"]].concat()
+/// Two questions left unanswered take a server out.
+fn two_misses() -> Vec<&'static str> {
+    [&TWO[..], &["--max-fails", "2"]].concat()
 }
 
 fn query(id: u16, name: &str) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn with_b_silent(lab: &mut Lab, id: u16) -> Vec<Asked> {
 
 /// A laboratory in which b has been taken out.
 fn b_is_out() -> Lab {
-    let mut lab = Lab::new(&uncached());
+    let mut lab = Lab::new(&two_misses());
     for id in 0..2 {
         assert_eq!(with_b_silent(&mut lab, id).len(), 1);
         lab.pass(Duration::from_millis(800));
@@ -93,7 +93,7 @@ fn u5_a_late_reply_to_an_old_probe_brings_nobody_back() {
 
 #[test]
 fn u5_one_answer_between_failures_keeps_a_server_in() {
-    let mut lab = Lab::new(&uncached());
+    let mut lab = Lab::new(&two_misses());
     for id in 0..6 {
         let b = with_b_silent(&mut lab, id);
         assert_eq!(b.len(), 1, "question {id}");
@@ -107,7 +107,7 @@ fn u5_one_answer_between_failures_keeps_a_server_in() {
 
 #[test]
 fn u5_one_refused_question_counts_once_however_often_it_was_sent() {
-    let mut lab = Lab::new(&uncached());
+    let mut lab = Lab::new(&two_misses());
     let first = with_b_silent(&mut lab, 0);
     lab.link(first[0].link, LinkState::Refused);
     let again = lab.take_asked();
@@ -118,7 +118,7 @@ fn u5_one_refused_question_counts_once_however_often_it_was_sent() {
 
 #[test]
 fn u5_a_server_that_answers_servfail_is_there() {
-    let mut lab = Lab::new(&uncached());
+    let mut lab = Lab::new(&two_misses());
     for id in 0..5 {
         let b = with_b_silent(&mut lab, id);
         assert_eq!(b.len(), 1, "question {id}");
@@ -129,7 +129,7 @@ fn u5_a_server_that_answers_servfail_is_there() {
 
 #[test]
 fn u3_u5_a_silent_first_server_is_passed_over_once_it_is_out() {
-    let flags = ["--zone", "z.", "--cluster", "k. a- 10.8.0.1 10.8.0.2", "--cache", "0"];
+    let flags = ["--zone", "z.", "--cluster", "k. a- 10.8.0.1 10.8.0.2", "--max-fails", "2"];
     let mut lab = Lab::new(&flags);
     let reply = Reply::ok(&["s.k. 30 IN A 10.8.1.2"]);
     let second = "10.8.0.2:53".parse().unwrap();
@@ -155,9 +155,7 @@ fn u3_u5_a_silent_first_server_is_passed_over_once_it_is_out() {
 
 #[test]
 fn max_fails_0_never_takes_a_server_out() {
-    let mut flags = uncached();
-    flags.extend(["--max-fails", "0"]);
-    let mut lab = Lab::new(&flags);
+    let mut lab = Lab::new(&TWO);
     for id in 0..5 {
         assert_eq!(with_b_silent(&mut lab, id).len(), 1);
         lab.pass(Duration::from_millis(800));

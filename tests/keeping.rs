@@ -12,7 +12,13 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn lab(flags: &[&'static str]) -> Lab {
-    Lab::new(&[&TWO[..], flags].concat())
+    let mut all = [&TWO[..], flags].concat();
+    for name in ["--cache", "--keep"] {
+        if !flags.contains(&name) {
+            all.extend([name, "10000"]);
+        }
+    }
+    Lab::new(&all)
 }
 
 fn question(name: &str) -> Question {

@@ -88,9 +88,7 @@ fn u4_questions_that_clusters_would_hear_differently_are_asked_apart() {
 
 #[test]
 fn u4_t5_who_comes_late_begins_a_fan_out_of_its_own() {
-    let mut flags = TWO.to_vec();
-    flags.extend(["--max-fails", "0"]);
-    let mut lab = Lab::new(&flags);
+    let mut lab = Lab::new(&TWO);
     lab.udp(&query(1, "s.distributed.local.").packet());
     lab.pass(Duration::from_millis(399));
     lab.take_asked();

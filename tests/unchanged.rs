@@ -13,7 +13,7 @@ use std::time::Duration;
 const NAME: &str = "_t._tcp.s.distributed.local.";
 
 fn lab() -> Lab {
-    Lab::new(&[&TWO[..], &["--cache", "0"]].concat())
+    Lab::new(&[&TWO[..], &["--keep", "10000"]].concat())
 }
 
 fn srv(cluster: &str, ttl: u32, pods: u32) -> Reply {
@@ -22,7 +22,8 @@ fn srv(cluster: &str, ttl: u32, pods: u32) -> Reply {
         reply.sections[0].push(format!(
             "_t._tcp.s.cluster-{cluster}.local. {ttl} IN SRV 0 1 2 pod-{pod}.cluster-{cluster}.local."
         ));
-        reply.sections[2].push(format!("pod-{pod}.cluster-{cluster}.local. {ttl} IN A 10.0.0.{pod}"));
+        reply.sections[2]
+            .push(format!("pod-{pod}.cluster-{cluster}.local. {ttl} IN A 10.0.0.{pod}"));
     }
     reply
 }

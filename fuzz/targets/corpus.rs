@@ -1,6 +1,6 @@
 //! The seeds of the corpus, made and not found: one of each kind of thing a
 //! target takes apart, small enough to be read. `cargo test --test
-//! fuzz_bounded -- --ignored` writes them to `fuzz/corpus/`.
+//! fuzz_bounded` holds `fuzz/corpus/` against them.
 
 use super::cluster_reply::{NAMES, TYPES};
 use super::common::text::{Question, Reply, record};

@@ -22,9 +22,15 @@ pub const TWO: [&str; 6] = [
     "cluster-b.local. b- 10.9.0.1",
 ];
 
+/// What holds in a laboratory unless a test's flags say otherwise: nothing is
+/// kept, no server is taken out, and no query is too many.
+const PLAIN: [[&str; 2]; 4] =
+    [["--cache", "0"], ["--keep", "0"], ["--max-fails", "0"], ["--max-queries", "10000000"]];
+
 /// A plan from the flags an operator would write.
 pub fn plan(flags: &[&str]) -> Arc<Plan> {
-    let words = ["gathersrv"].iter().chain(flags);
+    let plain = PLAIN.iter().filter(|[name, _]| !flags.contains(name)).flatten();
+    let words = ["gathersrv"].iter().chain(plain).chain(flags);
     match cli::parse(words).expect("flags that can be read") {
         cli::Command::Serve(draft, _) => {
             Arc::new(config::build(draft).expect("a configuration that makes sense"))
