@@ -2,9 +2,9 @@
 //! sockets it never touches, and the IDs in flight on each.
 //!
 //! A link is one connected socket on one random port. Each server has a few,
-//! replaced by age and by use before their ports can be scanned; a batch of
-//! sub-questions goes out through one of them picked at random, so that
-//! sending in batches and hiding the port do not fight (U2). An ID is drawn at
+//! replaced by age and by use before their ports can be scanned; for each
+//! millisecond one of them is picked at random, so that sending in batches and
+//! hiding the port do not fight (U2). An ID is drawn at
 //! random among those free on its link. It stays taken while its question is
 //! in flight and rests for a while after, so that a late reply meets no new
 //! question.
@@ -171,10 +171,12 @@ impl Links {
         Some((LinkId { index, generation: link.generation }, id))
     }
 
-    /// The link for this batch (calls with the same `now`) to a server.
+    /// The link to a server for this millisecond: what is sent together can be
+    /// received together, and a forger still has to guess among all.
     fn pick_udp(&mut self, now: Time, server: usize, out: &mut Outbox) -> Option<u32> {
         let known = &self.servers[server];
-        let first = if known.picked_at == Some(now) {
+        let picked_now = known.picked_at.is_some_and(|at| at.tick() == now.tick());
+        let first = if picked_now {
             known.picked
         } else {
             self.rng.random_range(0..LINKS_PER_SERVER)
@@ -464,7 +466,7 @@ mod tests {
         let mut out = Outbox::default();
         let mut used = std::collections::HashSet::new();
         for batch in 0..50u64 {
-            let now = Time::from_micros(batch);
+            let now = Time::from_micros(batch * 1000);
             let (link, _) = links.claim(now, server, Transport::Udp, SLOT, &mut out).unwrap();
             for _ in 0..10 {
                 let (other, _) = links.claim(now, server, Transport::Udp, SLOT, &mut out).unwrap();
