@@ -71,6 +71,10 @@ fn whole_path(c: &mut Criterion) {
         c.bench_with_input(BenchmarkId::new("engine", shape), &shape, |b, _| {
             b.iter(|| harness.query().len())
         });
+        let mut unchanged = Harness::unchanged(shape, STEP);
+        c.bench_with_input(BenchmarkId::new("engine-unchanged", shape), &shape, |b, _| {
+            b.iter(|| unchanged.query().len())
+        });
         if shape.clusters * shape.records > COMPARED {
             continue;
         }
@@ -119,7 +123,14 @@ fn main() {
     table::print_flat("Check, rewrite and write one cluster's answer, by its records:", &one);
     table::print(
         "engine",
-        &["domain-static", "domain-tree", "domain-hash", "domain-bare", "hickory"],
+        &[
+            "engine-unchanged",
+            "domain-static",
+            "domain-tree",
+            "domain-hash",
+            "domain-bare",
+            "hickory",
+        ],
         &shapes,
     );
 }

@@ -16,7 +16,10 @@ const QUERIES: usize = 10_000;
 /// Allocations of so many queries, warmed up, `step` apart; and the links the
 /// engine opened meanwhile.
 fn allocations(shape: Shape, step: Duration) -> (u64, usize) {
-    let mut harness = Harness::new(shape, step);
+    counted(Harness::new(shape, step))
+}
+
+fn counted(mut harness: Harness) -> (u64, usize) {
     for _ in 0..QUERIES {
         harness.query();
     }
@@ -45,6 +48,12 @@ fn a_query_to_two_clusters_allocates_nothing() {
 fn a_query_to_thirty_two_clusters_allocates_nothing() {
     let shape = Shape { clusters: 32, records: 3 };
     assert_eq!(allocations(shape, Duration::from_micros(200)).0, 0);
+}
+
+#[test]
+fn keeping_what_clusters_said_and_saying_it_again_allocates_nothing() {
+    let shape = Shape { clusters: 2, records: 3 };
+    assert_eq!(counted(Harness::unchanged(shape, Duration::from_micros(200))).0, 0);
 }
 
 #[test]

@@ -63,8 +63,15 @@ pub fn service(n: usize) -> String {
 }
 
 /// A plan with `zones` zones of `clusters` clusters each; the one asked about
-/// is the last.
+/// is the last. Every question goes to the clusters and every answer is merged,
+/// because nothing is kept.
 pub fn plan(zones: usize, clusters: usize) -> Arc<Plan> {
+    plan_keeping(zones, clusters, 0)
+}
+
+/// The same, with room for what the clusters said last: an answer made of the
+/// same replies is not merged again.
+fn plan_keeping(zones: usize, clusters: usize, keep: usize) -> Arc<Plan> {
     let words = |n: usize| {
         let server = format!("10.{}.{}.{}:53", n >> 16, n >> 8 & 255, n & 255);
         (String::from("--cluster"), format!("{} c{n}- {server}", suffix(n)))
@@ -74,8 +81,7 @@ pub fn plan(zones: usize, clusters: usize) -> Arc<Plan> {
         name: if n + 1 == zones { ZONE.into() } else { format!("zone-{n}.example.") },
         clusters: (0..clusters).map(words).collect(),
     };
-    // Every question goes to the clusters, and what they say is kept.
-    let settings = Settings { listen: Vec::new(), cache: 0, ..Settings::default() };
+    let settings = Settings { listen: Vec::new(), cache: 0, keep, ..Settings::default() };
     let draft = Draft { settings, zones: (0..zones).map(zone).collect(), forwards: Vec::new() };
     Arc::new(config::build(draft).unwrap())
 }
@@ -171,9 +177,18 @@ impl Harness {
     /// Small answers go out over UDP; a client that takes 64 KiB gets the rest
     /// over TCP, or a benchmark would measure truncation.
     pub fn new(shape: Shape, step: Duration) -> Self {
+        Self::with_plan(plan(1, shape.clusters), shape, step)
+    }
+
+    /// The same, with clusters whose answers are known from the time before.
+    pub fn unchanged(shape: Shape, step: Duration) -> Self {
+        Self::with_plan(plan_keeping(1, shape.clusters, 10_000), shape, step)
+    }
+
+    fn with_plan(plan: Arc<Plan>, shape: Shape, step: Duration) -> Self {
         let small = shape.clusters * shape.records <= 6;
         Harness {
-            engine: Engine::new(plan(1, shape.clusters), [7; 32]),
+            engine: Engine::new(plan, [7; 32]),
             packets: Packets::new(shape),
             client: Client {
                 addr: "192.0.2.1:40000".parse().unwrap(),

@@ -176,11 +176,8 @@ impl Links {
     fn pick_udp(&mut self, now: Time, server: usize, out: &mut Outbox) -> Option<u32> {
         let known = &self.servers[server];
         let picked_now = known.picked_at.is_some_and(|at| at.tick() == now.tick());
-        let first = if picked_now {
-            known.picked
-        } else {
-            self.rng.random_range(0..LINKS_PER_SERVER)
-        };
+        let first =
+            if picked_now { known.picked } else { self.rng.random_range(0..LINKS_PER_SERVER) };
         for step in 0..LINKS_PER_SERVER {
             let n = (first + step) % LINKS_PER_SERVER;
             let index = match self.servers[server].udp[n] {
@@ -446,7 +443,7 @@ mod tests {
         let later = Time::from_micros(LIFETIME.end);
         let mut fresh = 0;
         for step in 0..100 {
-            let now = later + Duration::from_micros(step);
+            let now = later + Duration::from_millis(step);
             let (link, id) = links.claim(now, server, Transport::Udp, SLOT, &mut out).unwrap();
             assert_ne!(link, old);
             links.release(now, link, id, &mut out);
