@@ -59,8 +59,10 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
     let plain = context.zone.plain(&context.question);
     let rounds = if prefixed.is_empty() { vec![plain] } else { vec![prefixed, plain] };
     let mut subs = Vec::new();
-    for round in rounds.into_iter().filter(|_| !apex) {
-        let mut turns = Turns { scenario, context: &context, backwards, lab: &mut lab };
+    let last = rounds.len() - 1;
+    for (n, round) in rounds.into_iter().enumerate().filter(|_| !apex) {
+        let plain = n == last;
+        let mut turns = Turns { scenario, context: &context, plain, backwards, lab: &mut lab };
         subs = turns.round(round)?;
         if !ends_in_nxdomain(&context, &subs) {
             break;
@@ -86,19 +88,19 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
 struct Turns<'a> {
     scenario: &'a Scenario,
     context: &'a Context,
+    plain: bool,
     backwards: bool,
     lab: &'a mut Lab,
 }
 
 impl Turns<'_> {
     fn round(&mut self, round: Vec<(usize, Option<Labels>)>) -> Result<Vec<Sub>, String> {
-        let prefixed = round.iter().any(|(cluster, name)| {
-            let plain = self.context.zone.plain(&self.context.question);
-            plain[*cluster].1 != *name
-        });
         let mut subs: Vec<Sub> = Vec::new();
         let mut waiting: Vec<(usize, Asked)> = Vec::new();
-        let mut asked = self.lab.take_asked().into_iter();
+        // With nobody to ask the next round has begun already.
+        let anybody = round.iter().any(|(_, name)| name.is_some());
+        let asked = if anybody { self.lab.take_asked() } else { Vec::new() };
+        let mut asked = asked.into_iter();
         for (cluster, name) in round {
             let outcome = match name {
                 Some(_) => Outcome::Failed,
@@ -121,7 +123,7 @@ impl Turns<'_> {
         }
         for (n, asked) in waiting {
             let scripts = &self.scenario.scripts;
-            let script = &scripts[subs[n].cluster % scripts.len()][usize::from(!prefixed)];
+            let script = &scripts[subs[n].cluster % scripts.len()][usize::from(self.plain)];
             subs[n].outcome = self.answer(&asked, script, &subs[n])?;
         }
         Ok(subs)

@@ -26,16 +26,6 @@ impl Labels {
         1 + self.0.iter().map(|label| label.len() + 1).sum::<usize>()
     }
 
-    pub fn wire(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for label in &self.0 {
-            out.push(label.len() as u8);
-            out.extend(label);
-        }
-        out.push(0);
-        out
-    }
-
     /// As in a zone file, everything unusual as `\DDD`.
     pub fn text(&self) -> String {
         let mut out = String::new();
