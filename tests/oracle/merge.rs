@@ -130,6 +130,7 @@ pub fn ends_in_nxdomain(context: &Context, subs: &[Sub]) -> bool {
             packet.flags & 15 == 3
                 && !packet.sections[0].iter().any(|record| {
                     record.class == 1
+                        && !is_dnssec(record.rtype)
                         && record.owner.same(&sub.name)
                         && (record.rtype == context.rtype || record.rtype == 5)
                 })
