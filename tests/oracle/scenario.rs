@@ -166,11 +166,10 @@ impl Scenario {
     /// The flags that configure this.
     pub fn flags(&self) -> Vec<String> {
         let zone = self.zone();
-        let mut flags = vec!["--zone".into(), zone.name.text()];
+        let mut flags = vec![format!("--zone={}", zone.name.text())];
         for (n, cluster) in zone.clusters.iter().enumerate() {
             let prefix = String::from_utf8_lossy(&cluster.prefix);
-            flags.push("--cluster".into());
-            flags.push(format!("{} {prefix} 10.8.{n}.1", cluster.suffix.text()));
+            flags.push(format!("--cluster={} {prefix} 10.8.{n}.1", cluster.suffix.text()));
         }
         let settings = &self.settings;
         let mut set = |flag: &str, value: String| flags.extend([flag.to_string(), value]);
