@@ -41,7 +41,8 @@ impl Notes {
         self.list.clear();
     }
 
-    /// Adds a note; `items` are joined with commas behind `text`.
+    /// Adds a note; `items` are joined with commas behind `text`. Where earlier
+    /// notes have left no room for it, the code goes without a text.
     pub fn add<'a>(
         &mut self,
         code: ExtendedErrorCode,
@@ -51,6 +52,7 @@ impl Notes {
         let start = self.text.len();
         let room = |all: &String, more: &str| all.len() + more.len() + 2 + ELLIPSIS <= MAX_EDE_TEXT;
         if !room(&self.text, text) {
+            self.list.push((code, start..start));
             return;
         }
         self.text.push_str(text);
@@ -179,5 +181,23 @@ pub fn push_answer_again(
         let count = u16::from_be_bytes([copy[10], copy[11]]).wrapping_add(1);
         copy[10..12].copy_from_slice(&count.to_be_bytes());
         edns::push_opt(out, payload, 0, edns.dnssec_ok);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_lost_for_want_of_room_for_its_text() {
+        let mut notes = Notes::default();
+        let names = ["a-rather-long-suffix-of-a-cluster.in-some-region.example. a-"; 4];
+        for code in [ExtendedErrorCode::OTHER, ExtendedErrorCode::NETWORK_ERROR] {
+            notes.add(code, "without", names.into_iter());
+        }
+        notes.add(ExtendedErrorCode::OTHER, "records left out", std::iter::empty());
+        let codes: Vec<u16> = notes.iter().map(|(code, _)| code.to_int()).collect();
+        assert_eq!(codes, [0, 23, 0]);
+        assert!(notes.text.len() <= MAX_EDE_TEXT);
     }
 }

@@ -3,8 +3,8 @@
 //! A reply that passes is whole: every name and every RDATA in it can be read
 //! to its end. One that does not pass never ends the wait for a good one.
 
-use super::name::{self, Budget};
-use super::{HEADER_LEN, Malformed, rdata, record};
+use super::name::{self, Budget, FlatName, same};
+use super::{HEADER_LEN, Malformed, rdata, record, u16_at};
 use domain::base::HeaderSection;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 
@@ -47,7 +47,8 @@ pub struct Summary {
     pub counts: [u16; 3],
     /// Where the first record begins.
     pub records: usize,
-    /// Some record of the answer section could be data for the client.
+    /// The answer section has the data asked for, or a CNAME, at the name asked
+    /// for: whatever the rcode, that name exists.
     pub has_answer: bool,
     /// How long a negative answer may be kept, in seconds, by the SOA record
     /// of the authority section (RFC 2308, 5).
@@ -86,7 +87,7 @@ pub fn check(packet: &[u8], question: &[u8]) -> Result<Summary, Unfit> {
         negative_ttl: None,
     };
     if !summary.truncated {
-        summary.check_records(packet)?;
+        summary.check_records(packet, question)?;
     }
     Ok(summary)
 }
@@ -99,8 +100,21 @@ fn same_question(echoed: &[u8], question: &[u8]) -> bool {
     fixed == our_fixed && name.eq_ignore_ascii_case(our_name)
 }
 
+/// Whether the name at `at`, which has been checked, is `name`. It nearly
+/// always points to the question.
+fn is_name(packet: &[u8], at: usize, name: &[u8]) -> Result<bool, Malformed> {
+    if u16_at(packet, at)? == 0xC000 | HEADER_LEN as u16 {
+        return Ok(true);
+    }
+    let mut flat = FlatName::root();
+    flat.read(packet, at, &mut Budget::for_message(packet.len()))?;
+    Ok(same(flat.as_slice(), name))
+}
+
 impl Summary {
-    fn check_records(&mut self, packet: &[u8]) -> Result<(), Malformed> {
+    fn check_records(&mut self, packet: &[u8], question: &[u8]) -> Result<(), Malformed> {
+        let (asked, fixed) = question.split_at(question.len() - 4);
+        let qtype = Rtype::from_int(u16_at(fixed, 0)?);
         let mut budget = Budget::for_message(packet.len());
         let mut at = self.records;
         let mut opts = 0;
@@ -124,8 +138,9 @@ impl Summary {
                 if record.class != Class::IN {
                     continue;
                 }
-                if section == 0 && !rdata::is_dnssec(record.rtype) {
-                    self.has_answer = true;
+                let kind = record.rtype == qtype || record.rtype == Rtype::CNAME;
+                if section == 0 && kind && !self.has_answer && !rdata::is_dnssec(record.rtype) {
+                    self.has_answer = is_name(packet, record.owner, asked)?;
                 }
                 if section == 1 && record.rtype == Rtype::SOA {
                     let ttl = rdata::negative_ttl(packet, record.ttl, record.rdata)?;

@@ -160,6 +160,11 @@ impl Merger {
         })
     }
 
+    /// Some chain ended in the data asked for, not in another name.
+    pub(super) fn has_data(&self) -> bool {
+        self.chains.chains.iter().any(|chain| chain.ended)
+    }
+
     fn keep_links(&mut self, from: usize, to: usize) {
         for n in from..to {
             let link = self.chains.links[n];

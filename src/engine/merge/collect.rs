@@ -225,6 +225,10 @@ impl Merger {
 
     /// R2 for the name in `self.flat`.
     fn rewrite_flat(&mut self, zone: &Zone, cluster: usize) -> Result<NameId, TooLong> {
+        if self.flat.labels() == 0 {
+            // The root says "nothing" in RDATA, also where it is a suffix.
+            return Ok(self.names.kept(self.flat.as_slice()));
+        }
         let own = &zone.clusters[cluster];
         let (kept, prefix) = match self.flat.under(&own.suffix) {
             Some(kept) => (kept, &own.prefix),

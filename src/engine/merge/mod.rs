@@ -305,7 +305,10 @@ impl Merger {
             self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
         } else if failed > 0 || (has_records && !enough) {
             self.fail(gather, zone, &mut outcome, proper, asked);
-        } else if !any_noerror && gather.name().len() != zone.name.as_slice().len() {
+        } else if !any_noerror
+            && !self.has_data()
+            && gather.name().len() != zone.name.as_slice().len()
+        {
             // Also when the names a chain led to do not exist (RFC 6604, 3).
             outcome.rcode = Rcode::NXDOMAIN;
         }

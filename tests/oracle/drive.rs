@@ -1,0 +1,203 @@
+//! One scenario, played against the engine: asks, answers as the scripts say,
+//! and checks on the way that every sub-question is the one the contract says.
+
+use crate::common::{Asked, Lab, client, plan};
+use crate::labels::Labels;
+use crate::merge::{Context, Outcome, Sub, ends_in_nxdomain};
+use crate::pack::{self, Packing};
+use crate::packet::{CD, Packet, RD};
+use crate::replies::{Answering, bare};
+use crate::scenario::{Scenario, Script};
+use gathersrv::engine::Transport;
+use std::time::Duration;
+
+/// What a run came to.
+pub struct Played {
+    pub context: Context,
+    /// The sub-questions of the last round.
+    pub subs: Vec<Sub>,
+    pub packet: Vec<u8>,
+}
+
+/// The client's packet.
+pub fn query(scenario: &Scenario) -> Vec<u8> {
+    let asks = &scenario.asks;
+    let flags = if asks.rd { RD } else { 0 } | if asks.cd { CD } else { 0 };
+    let question = (scenario.question(), asks.rtype, 1);
+    let mut out = pack::message(Packing::None, asks.id, flags, &question, &Default::default()).out;
+    if let Some((size, dnssec_ok)) = asks.edns {
+        out[11] = 1;
+        out.extend([0, 0, 41]);
+        out.extend(size.to_be_bytes());
+        out.extend([0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+    }
+    out
+}
+
+pub fn context(scenario: &Scenario) -> Context {
+    Context {
+        zone: scenario.zone(),
+        question: scenario.question(),
+        rtype: scenario.asks.rtype,
+        fail: scenario.settings.fail,
+        min_clusters: scenario.min_clusters(),
+        forward: scenario.settings.forward,
+    }
+}
+
+/// Some suffixes are so long that nothing could be asked: those are refused.
+pub fn makes_sense(scenario: &Scenario) -> bool {
+    let flags = ["gathersrv".to_string()].into_iter().chain(scenario.flags());
+    match gathersrv::cli::parse(flags) {
+        Ok(gathersrv::cli::Command::Serve(draft, _)) => gathersrv::config::build(draft).is_ok(),
+        _ => false,
+    }
+}
+
+/// Plays a scenario; `seed` is the engine's, and `backwards` turns round the
+/// order in which replies come.
+pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, String> {
+    let context = context(scenario);
+    let flags = scenario.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut lab = Lab::with_plan(plan(&flags), [seed; 32]);
+    let transport = if scenario.asks.tcp { Transport::Tcp } else { Transport::Udp };
+    lab.query(client(transport), &query(scenario));
+    let apex = context.question.same(&context.zone.name) && matches!(context.rtype, 2 | 6);
+    let prefixed = context.zone.prefixed(&context.question);
+    let plain = context.zone.plain(&context.question);
+    let rounds = if prefixed.is_empty() { vec![plain] } else { vec![prefixed, plain] };
+    let mut subs = Vec::new();
+    let last = rounds.len() - 1;
+    for (n, round) in rounds.into_iter().enumerate().filter(|_| !apex) {
+        let plain = n == last;
+        let mut turns = Turns { scenario, context: &context, plain, backwards, lab: &mut lab };
+        subs = turns.round(round)?;
+        if !ends_in_nxdomain(&context, &subs) {
+            break;
+        }
+    }
+    // Silence ends with the deadline.
+    lab.pass(Duration::from_millis(800));
+    let answers = lab.take_answers();
+    let [answer] = &answers[..] else { return Err(format!("{} answers", answers.len())) };
+    let silent: Vec<String> = subs
+        .iter()
+        .filter(|sub| matches!(sub.outcome, Outcome::Failed))
+        .map(|sub| format!("10.8.{}.1:53", sub.cluster))
+        .collect();
+    if let Some(asked) = lab.asked.iter().find(|a| !silent.contains(&a.server.to_string())) {
+        return Err(format!("{} is asked again", asked.server));
+    }
+    lab.pass(Duration::from_secs(60));
+    lab.assert_idle();
+    Ok(Played { context, subs, packet: answer.packet.clone() })
+}
+
+struct Turns<'a> {
+    scenario: &'a Scenario,
+    context: &'a Context,
+    plain: bool,
+    backwards: bool,
+    lab: &'a mut Lab,
+}
+
+impl Turns<'_> {
+    fn round(&mut self, round: Vec<(usize, Option<Labels>)>) -> Result<Vec<Sub>, String> {
+        let mut subs: Vec<Sub> = Vec::new();
+        let mut waiting: Vec<(usize, Asked)> = Vec::new();
+        // With nobody to ask the next round has begun already.
+        let anybody = round.iter().any(|(_, name)| name.is_some());
+        let asked = if anybody { self.lab.take_asked() } else { Vec::new() };
+        let mut asked = asked.into_iter();
+        for (cluster, name) in round {
+            let outcome = match name {
+                Some(_) => Outcome::Failed,
+                None => Outcome::CannotExist,
+            };
+            if let Some(name) = &name {
+                let asked = asked.next().ok_or(format!("cluster {cluster} is not asked"))?;
+                self.check(&asked, cluster, name)?;
+                waiting.push((subs.len(), asked));
+            }
+            subs.push(Sub { cluster, name: name.unwrap_or_default(), outcome });
+        }
+        if let Some(more) = asked.next() {
+            return Err(format!("{} is asked, too", more.server));
+        }
+        let order = &self.scenario.order;
+        waiting.sort_by_key(|(n, _)| order[subs[*n].cluster % order.len()]);
+        if self.backwards {
+            waiting.reverse();
+        }
+        for (n, asked) in waiting {
+            let scripts = &self.scenario.scripts;
+            let script = &scripts[subs[n].cluster % scripts.len()][usize::from(self.plain)];
+            subs[n].outcome = self.answer(&asked, script, &subs[n])?;
+        }
+        Ok(subs)
+    }
+
+    fn answer(&mut self, asked: &Asked, script: &Script, sub: &Sub) -> Result<Outcome, String> {
+        let query = Packet::read(&asked.packet)?;
+        let reply = match script {
+            Script::Silent => return Ok(Outcome::Failed),
+            Script::Rcode(rcode) => {
+                self.lab.reply(asked.link, &bare(&query, *rcode, false));
+                if matches!(rcode, 1 | 4) {
+                    // RFC 6891, 7: once more, without OPT.
+                    let again = self.lab.take_asked().pop().ok_or("it is not asked plainly")?;
+                    let query = Packet::read(&again.packet)?;
+                    if query.opt.is_some() {
+                        return Err("an OPT for who does not understand it".into());
+                    }
+                    self.lab.reply(again.link, &bare(&query, *rcode, false));
+                }
+                return Ok(Outcome::Failed);
+            }
+            Script::Reply(reply) => reply,
+        };
+        let answering = Answering {
+            scenario: self.scenario,
+            cluster: sub.cluster,
+            asked: &sub.name,
+            rtype: self.context.rtype,
+        };
+        let (mut link, mut query) = (asked.link, query);
+        if reply.cut {
+            self.lab.reply(link, &bare(&query, 0, true));
+            let again = self.lab.take_asked().pop().ok_or("it is not asked over TCP")?;
+            self.check(&again, sub.cluster, &sub.name)?;
+            if again.transport != Transport::Tcp {
+                return Err("it is asked over UDP after a truncated answer".into());
+            }
+            (link, query) = (again.link, Packet::read(&again.packet)?);
+        }
+        let packet = answering.packet(reply, &query);
+        let outcome = Outcome::Answered(Packet::read(&packet)?);
+        self.lab.reply(link, &packet);
+        Ok(outcome)
+    }
+
+    /// Q6, and nothing else in the packet.
+    fn check(&self, asked: &Asked, cluster: usize, name: &Labels) -> Result<(), String> {
+        let packet = Packet::read(&asked.packet)?;
+        let place = format!("10.8.{cluster}.1:53");
+        let question = Some((name.clone(), self.context.rtype, 1));
+        let asks = &self.scenario.asks;
+        let flags = if asks.rd { RD } else { 0 } | if asks.cd { CD } else { 0 };
+        if asked.server.to_string() != place {
+            return Err(format!("{} is asked instead of {place}", asked.server));
+        }
+        if packet.question != question {
+            return Err(format!("asked {:?} instead of {question:?}", packet.question));
+        }
+        if packet.flags != flags || packet.opt != Some((1232, 0, vec![])) {
+            return Err(format!("flags {:#06x}, OPT {:?}", packet.flags, packet.opt));
+        }
+        if packet.sections.iter().any(|section| !section.is_empty()) {
+            return Err("records in a question".into());
+        }
+        Ok(())
+    }
+}
