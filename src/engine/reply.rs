@@ -30,7 +30,9 @@ impl Engine {
         let Some(attempt) = sub.attempts.iter().position(|a| a.link == link && a.id == id) else {
             return;
         };
+        let server = sub.attempts[attempt].server;
         if let Some(summary) = self.known_reply(index, n, packet) {
+            self.heard(now, server, out);
             self.gathers[index as usize].subs_mut()[n].unchanged = true;
             self.accept(now, index, n, attempt, packet, summary, out);
             self.reconsider(now, index, out);
@@ -50,7 +52,6 @@ impl Engine {
             Err(Unfit::HeaderOnly) if sub.plain => self.counters.mismatched += 1,
             Err(Unfit::HeaderOnly) => self.without_opt(now, index, n, attempt, out),
             Ok(summary) => {
-                let server = sub.attempts[attempt].server;
                 self.heard(now, server, out);
                 if summary.truncated && self.links.transport(link) == Transport::Udp {
                     self.counters.truncated_replies += 1;
@@ -86,7 +87,6 @@ impl Engine {
         if !attempt.resent && self.links.transport(attempt.link) == Transport::Udp {
             self.links.servers[attempt.server].rtt.sample(now.since(attempt.sent));
         }
-        self.heard(now, attempt.server, out);
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
         sub.answered = Some((now, self.links.servers[attempt.server].addr));
         sub.reply.clear();
