@@ -16,8 +16,6 @@ mod ids;
 mod limits;
 #[path = "scenarios/retries.rs"]
 mod retries;
-#[path = "scenarios/storm.rs"]
-mod storm;
 #[path = "scenarios/strangers.rs"]
 mod strangers;
 #[path = "scenarios/streams.rs"]

@@ -114,7 +114,7 @@ fn last_octet(asked: &Asked) -> u8 {
 fn u3_an_answer_of_the_first_server_counts_when_the_second_has_been_asked() {
     let mut lab = Lab::new(&THREE_SERVERS);
     let first = ask_web(&mut lab).remove(0);
-    assert_eq!(watch(&mut lab, MS * 250).len(), 1);
+    assert_eq!(watch(&mut lab, MS * 120).len(), 1);
     lab.reply(first.link, &address(&first, 1));
     assert_eq!(addresses(&mut lab), [1]);
     lab.assert_idle();
