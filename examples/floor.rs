@@ -4,8 +4,9 @@
 //! checked but the ID, every packet is prepared. What the daemon costs above
 //! this is the daemon's own; what this costs is the kernel's.
 //!
-//!     floor LISTEN:PORT ANSWER_OCTETS QUESTION_NAME@UPSTREAM:PORT...
+//!     floor LISTEN:PORT ANSWER_OCTETS [QUESTION_NAME@UPSTREAM:PORT...]
 //!
+//! Without upstreams it answers at once: the floor of an answer from memory.
 //! Every question to an upstream asks for the SRV records of its fixed name.
 //! The answer has the client's ID and question, and one record of zeroes that
 //! makes it as long as the daemon's.
@@ -75,6 +76,29 @@ fn question_end(packet: &[u8]) -> Option<usize> {
     (at + 5 <= packet.len() && at + 5 <= 12 + MAX_QUESTION).then_some(at + 5)
 }
 
+/// The answers of one batch.
+#[derive(Default)]
+struct Answers {
+    octets: Vec<u8>,
+    parcels: Vec<Parcel>,
+}
+
+impl Answers {
+    fn push(&mut self, slot: &Slot, size: usize) {
+        let start = self.octets.len();
+        answer(&mut self.octets, slot, size);
+        let octets = start..self.octets.len();
+        self.parcels.push(Parcel { octets, to: slot.from, from: None });
+    }
+
+    fn send(&mut self, socket: &UdpSocket, outlet: &mut Outlet) {
+        if !self.parcels.is_empty() {
+            outlet.send(socket.as_fd(), &self.octets, self.parcels.drain(..));
+            self.octets.clear();
+        }
+    }
+}
+
 /// Appends an answer of `size` octets.
 fn answer(out: &mut Vec<u8>, slot: &Slot, size: usize) {
     let start = out.len();
@@ -96,8 +120,7 @@ struct Worker {
     size: usize,
     inbox: Inbox,
     outlet: Outlet,
-    out: Vec<u8>,
-    parcels: Vec<Parcel>,
+    answers: Answers,
 }
 
 impl Worker {
@@ -122,8 +145,7 @@ impl Worker {
             size,
             inbox: Inbox::default(),
             outlet: Outlet::default(),
-            out: Vec::new(),
-            parcels: Vec::new(),
+            answers: Answers::default(),
         }
     }
 
@@ -158,12 +180,15 @@ impl Worker {
         for n in 0..received {
             let Some(datagram) = self.inbox.get(n) else { break };
             let Some(end) = question_end(datagram.octets) else { continue };
-            let slot = &mut self.slots[self.next as usize];
+            let slot = &mut self.slots[usize::from(self.next)];
             slot.from = datagram.from;
             slot.id.copy_from_slice(&datagram.octets[..2]);
             slot.question_len = (end - 12) as u16;
             slot.question[..end - 12].copy_from_slice(&datagram.octets[12..end]);
             slot.waiting = self.upstreams.len() as u16;
+            if self.upstreams.is_empty() {
+                self.answers.push(slot, self.size);
+            }
             for upstream in &mut self.upstreams {
                 let start = upstream.out.len();
                 upstream.out.extend_from_slice(&upstream.question);
@@ -180,13 +205,12 @@ impl Worker {
             });
             self.outlet.send(upstream.socket.as_fd(), &upstream.out, parcels);
         }
+        self.answers.send(&self.listener, &mut self.outlet);
         received
     }
 
     fn replies(&mut self, n: usize) -> usize {
         let received = self.inbox.receive(self.upstreams[n].socket.as_fd()).unwrap_or(0);
-        self.out.clear();
-        self.parcels.clear();
         for n in 0..received {
             let Some(datagram) = self.inbox.get(n) else { break };
             let Some(&[high, low]) = datagram.octets.get(..2) else { continue };
@@ -196,15 +220,10 @@ impl Worker {
             }
             slot.waiting -= 1;
             if slot.waiting == 0 {
-                let start = self.out.len();
-                answer(&mut self.out, slot, self.size);
-                let octets = start..self.out.len();
-                self.parcels.push(Parcel { octets, to: slot.from, from: None });
+                self.answers.push(slot, self.size);
             }
         }
-        if !self.parcels.is_empty() {
-            self.outlet.send(self.listener.as_fd(), &self.out, self.parcels.drain(..));
-        }
+        self.answers.send(&self.listener, &mut self.outlet);
         received
     }
 }
