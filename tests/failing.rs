@@ -149,7 +149,7 @@ fn u3_u5_a_silent_first_server_is_passed_over_once_it_is_out() {
         lab.pass(Duration::from_millis(10));
         lab.take_asked();
     }
-    assert_eq!(waits[0], 200);
+    assert_eq!(waits[0], 100);
     assert_eq!(waits[3], 0, "{waits:?}");
 }
 

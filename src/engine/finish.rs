@@ -20,6 +20,9 @@ fn nobody_has_it(gather: &Gather) -> bool {
 impl Engine {
     /// Answers a query whose sub-questions are all settled.
     pub(super) fn finish(&mut self, now: Time, index: u32, out: &mut Outbox) {
+        if self.gathers[index as usize].lingering {
+            return self.answer_waiters(now, index, None, out);
+        }
         let gather = &self.gathers[index as usize];
         if gather.phase == Phase::Prefixed && nobody_has_it(gather) {
             // A service really called `a-thing` must be found (Q5).
@@ -46,26 +49,53 @@ impl Engine {
         let start = out.octets.len();
         let merged = if background {
             // Nobody is to have it; it is merged for what it is worth.
-            let end = out.octets.len();
             let merged = self.merge_into(now, index, out);
-            out.octets.truncate(end);
+            out.octets.truncate(start);
             merged
         } else {
             self.dismiss(first);
             self.answer(now, index, out)
         };
         self.note_round(index, true);
+        self.answer_waiters(now, index, merged.map(|merged| (merged, start)), out);
+    }
+
+    /// Answers the clients that shared a query, keeps what it came to, and is
+    /// done with it. `first` is what the first client was given, and where in
+    /// the outbox it begins.
+    ///
+    /// What had to wait for the deadline leaves no faster than the queries
+    /// came: each client is answered at its own deadline.
+    fn answer_waiters(
+        &mut self,
+        now: Time,
+        index: u32,
+        first: Option<(Merged, usize)>,
+        out: &mut Outbox,
+    ) {
         let end = out.octets.len();
-        let alone = !self.gathers[index as usize].next_waiter();
-        if !alone {
-            self.answer(now, index, out);
-            while self.gathers[index as usize].next_waiter() {
-                self.answer(now, index, out);
+        let gather = &self.gathers[index as usize];
+        let expired = gather.deadline <= now;
+        let deadline = gather.plan.plan.settings.deadline;
+        let mut merged = first.map(|(merged, _)| merged);
+        let mut built = first.map_or(end..end, |(_, start)| start..end);
+        loop {
+            let gather = &mut self.gathers[index as usize];
+            let due = gather.waiters().first().map(|next| (next.came + deadline).floor());
+            if let Some(due) = due.filter(|&due| expired && due > now) {
+                gather.lingering = true;
+                gather.deadline = due;
+                self.wheel.set(index, due);
+                return;
             }
+            if !gather.next_waiter() {
+                break;
+            }
+            merged = self.answer(now, index, out);
+            built = end..end;
         }
         if let Some(merged) = merged {
-            let built = if alone { &out.octets[start..end] } else { &[] };
-            self.keep(now, index, merged, built);
+            self.keep(now, index, merged, &out.octets[built]);
         }
         self.release(index);
     }

@@ -203,6 +203,8 @@ pub struct Waiter {
     pub question: Vec<u8>,
     /// Its OPT record.
     pub edns: Option<Edns>,
+    /// When it asked.
+    pub came: Time,
 }
 
 /// A query in flight.
@@ -232,14 +234,19 @@ pub struct Gather {
     /// No client waits: it is asked again ahead of time, because it is in
     /// demand.
     pub background: bool,
+    /// Its outcome is known, and clients that shared it wait for their own
+    /// deadlines.
+    pub lingering: bool,
     /// Sub-questions still waiting.
     pub waiting: usize,
     /// Its key among those that others may join.
     pub share_key: u64,
     subs: Vec<Sub>,
     used: usize,
+    /// Of these `answered..used_waiters` wait.
     waiters: Vec<Waiter>,
     used_waiters: usize,
+    answered: usize,
 }
 
 impl Gather {
@@ -258,12 +265,14 @@ impl Gather {
             deadline: Time::default(),
             settled: Time::default(),
             background: false,
+            lingering: false,
             waiting: 0,
             share_key: 0,
             subs: Vec::new(),
             used: 0,
             waiters: Vec::new(),
             used_waiters: 0,
+            answered: 0,
         }
     }
 
@@ -327,31 +336,36 @@ impl Gather {
         &mut self.subs[..self.used]
     }
 
-    /// Clients that wait for the same answer, beside the first.
+    /// Clients that wait for the same answer, beside the one that is answered.
     pub fn waiters(&self) -> &[Waiter] {
-        &self.waiters[..self.used_waiters]
+        &self.waiters[self.answered..self.used_waiters]
     }
 
     /// Adds a client, reusing what an earlier query left.
-    pub fn add_waiter(&mut self, asker: Asker<'_>) {
+    pub fn add_waiter(&mut self, now: Time, asker: Asker<'_>) {
         if self.used_waiters == self.waiters.len() {
             self.waiters.push(Waiter {
                 client: asker.client,
                 header: asker.header,
                 question: Vec::new(),
                 edns: None,
+                came: now,
             });
         }
-        self.waiters[self.used_waiters].set(asker);
+        self.waiters[self.used_waiters].set(now, asker);
         self.used_waiters += 1;
     }
 
-    /// Makes the last of the waiting clients the one that is answered; false
-    /// if there is none left.
+    /// Makes the client that has waited longest the one that is answered;
+    /// false if there is none left.
     pub fn next_waiter(&mut self) -> bool {
-        let Some(last) = self.used_waiters.checked_sub(1) else { return false };
-        self.used_waiters = last;
-        let waiter = &mut self.waiters[last];
+        if self.waiters().is_empty() {
+            self.used_waiters = 0;
+            self.answered = 0;
+            return false;
+        }
+        let waiter = &mut self.waiters[self.answered];
+        self.answered += 1;
         self.client = waiter.client;
         self.header = waiter.header;
         std::mem::swap(&mut self.question, &mut waiter.question);

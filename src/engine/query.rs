@@ -136,6 +136,7 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         gather.live = true;
         gather.background = background;
+        gather.lingering = false;
         gather.share_key = key;
         gather.set_asker(asker);
         gather.plan = self.plan.clone();

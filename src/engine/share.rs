@@ -56,7 +56,7 @@ impl Engine {
             && now < gather.started + settings.deadline / 2
             && gather.waiters().len() < MOST;
         if equal {
-            gather.add_waiter(asker);
+            gather.add_waiter(now, asker);
             self.counters.shared += 1;
         }
         equal
@@ -77,7 +77,8 @@ fn same_question(gather: &Gather, asker: Asker<'_>, route: Route) -> bool {
 
 impl Waiter {
     /// Takes note of a client.
-    pub(super) fn set(&mut self, asker: Asker<'_>) {
+    pub(super) fn set(&mut self, now: Time, asker: Asker<'_>) {
+        self.came = now;
         self.client = asker.client;
         self.header = asker.header;
         self.question.clear();
