@@ -358,3 +358,27 @@ fn too_many_queries_in_flight_are_servfail_not_memory() {
     ask(&mut lab, &question("m.distributed.local."));
     assert_eq!(lab.engine.queries_in_flight(), 1, "and there is room again");
 }
+
+#[test]
+fn m6_last_good_answers_were_gone_while_somebody_waited_for_a_deadline() {
+    let mut lab = answered(&["--max-fails", "1"]);
+    lab.pass(SECOND * 31);
+    let stale = |lines: Vec<String>| {
+        assert_eq!(
+            lines.iter().filter(|line| line.contains(" 5 IN A 10.")).count(),
+            2,
+            "{lines:?}"
+        );
+        assert!(lines.iter().any(|line| line.starts_with("ede 3 ")), "{lines:?}");
+    };
+    ask(&mut lab, &question("s.distributed.local."));
+    lab.pass(SECOND / 5);
+    ask(&mut lab, &question("s.distributed.local."));
+    lab.pass(SECOND * 3 / 5);
+    stale(the_answer(&mut lab));
+    // Both servers are out now, and the second client waits.
+    ask(&mut lab, &question("s.distributed.local."));
+    stale(the_answer(&mut lab));
+    lab.pass(SECOND / 5);
+    stale(the_answer(&mut lab));
+}

@@ -95,7 +95,7 @@ impl Engine {
             built = end..end;
         }
         if let Some(merged) = merged {
-            self.keep(now, index, merged, &out.octets[built]);
+            self.keep(index, merged, &out.octets[built]);
         }
         self.release(index);
     }

@@ -178,10 +178,12 @@ impl Sub {
         matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
     }
 
-    /// Takes over another's reply, because it has none of its own.
-    pub fn fill_in(&mut self, last: &mut Sub) {
-        std::mem::swap(&mut self.reply, &mut last.reply);
-        self.progress = std::mem::replace(&mut last.progress, Progress::Waiting);
+    /// Takes over what another was told, because it has no answer of its own.
+    /// The other keeps it: more queries may need it before this one is done.
+    pub fn fill_in(&mut self, last: &Sub) {
+        self.reply.clear();
+        self.reply.extend_from_slice(&last.reply);
+        self.progress = last.progress;
         self.answered = last.answered;
         self.stale = true;
         self.unchanged = false;

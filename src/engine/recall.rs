@@ -111,7 +111,7 @@ impl Engine {
             } else {
                 continue;
             };
-            let last = entry.gather.subs_mut().iter_mut().find(|last| {
+            let last = entry.gather.subs().iter().find(|last| {
                 last.cluster == sub.cluster
                     && last.has_answer()
                     && last.question.eq_ignore_ascii_case(&sub.question)
@@ -125,8 +125,9 @@ impl Engine {
 
     /// Keeps a query that has been answered, and what it was answered with; if
     /// it has been asked before, also the answer as it was `built`.
-    pub(super) fn keep(&mut self, now: Time, index: u32, merged: Merged, built: &[u8]) {
+    pub(super) fn keep(&mut self, index: u32, merged: Merged, built: &[u8]) {
         let gather = &mut self.gathers[index as usize];
+        let now = gather.settled;
         if !matches!(gather.route, Route::Zone(_)) {
             return;
         }
@@ -135,7 +136,13 @@ impl Engine {
             whole: merged.completeness == Completeness::Whole,
             failed: merged.rcode == Rcode::SERVFAIL,
         };
-        let key = gather.share_key;
+        let (key, cd) = (gather.share_key, gather.header.cd());
+        // While its clients waited for their deadlines, others may have heard
+        // something newer.
+        let known = self.store.find(key, &gather.question, cd);
+        if known.is_some_and(|entry| entry.since > gather.settled) {
+            return;
+        }
         let opt = if gather.edns.is_some() { OPT_LEN } else { 0 };
         let again = self.store.put(now, key, gather, worth);
         if again && worth.whole && merged.has_all && !merged.has_notes && !built.is_empty() {

@@ -140,6 +140,12 @@ impl Rules {
         tally.servfail += u64::from(got.rcode == Rcode::SERVFAIL);
     }
 
+    /// How long a reply may wait for the others: for the deadline of the first
+    /// client, and of one that joins it until half of that has passed (U4).
+    fn held(&self) -> Duration {
+        self.deadline * 3 / 2
+    }
+
     /// Law 2. The facts the answer is made of.
     fn records(&self, book: &Book, case: &Case, got: &Got) -> BTreeSet<Fact> {
         let mut seen = BTreeSet::new();
@@ -194,13 +200,13 @@ impl Rules {
         let life = if got.has(3) { stale } else { self.ttl };
         for fact in seen {
             let age = at.since(book.given[fact]);
-            assert!(age <= life + self.deadline, "{fact:?} is {age:?} old: {got:?}");
+            assert!(age <= life + self.held(), "{fact:?} is {age:?} old: {got:?}");
         }
     }
 
     /// What `cluster` said lately about the name, and that it had no address.
     fn denied_lately(&self, book: &Book, case: &Case, cluster: u8, at: Time) -> bool {
-        let lately = |time: Time| at.since(time) <= self.ttl + self.deadline;
+        let lately = |time: Time| at.since(time) <= self.ttl + self.held();
         book.given.iter().any(|(fact, &time)| {
             (fact.cluster, fact.name) == (cluster, case.name)
                 && !matches!(fact.truth(self.seed), Truth::Records(_))
