@@ -77,7 +77,7 @@ fn m1_every_answer_is_whole_on_a_fair_day() {
 #[test]
 fn u3_a_tenth_of_the_packets_lost_costs_no_answer_its_wholeness() {
     let all = worlds(40, |seed| World::new(seed, Weather::lossy(seed)).warmed_up());
-    // A try fails with 0.19; eight fit the deadline once the server is known.
+    // A try fails with 0.19; nine fit the deadline once the server is known.
     assert!(all.answers - all.whole <= all.answers / 10_000, "{all:?}");
 }
 

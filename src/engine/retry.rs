@@ -10,8 +10,8 @@ use super::time::Time;
 /// A sub-question that nobody answers is sent this often at the most (servers
 /// that refuse it are each asked once). With 10 % loss each way a try
 /// fails with 0.19. Clients that share a question (U4) share its fate, ten of
-/// them at a busy name; so eight tries, for 99.99 % of two clusters' answers.
-const MAX_TRIES: u8 = 8;
+/// them at a busy name; so nine tries, for 99.99 % of two clusters' answers.
+const MAX_TRIES: u8 = 9;
 
 /// What happened to the socket behind a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

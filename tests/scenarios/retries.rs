@@ -21,7 +21,7 @@ fn known(flags: &[&str], ms: u32) -> Lab {
 }
 
 fn check_silence(lab: &mut Lab, start: Time, first: &Asked, sent: &[(Time, Asked)]) {
-    assert!(sent.len() <= 7, "eight tries at most");
+    assert!(sent.len() <= 8, "nine tries at most");
     for (at, again) in sent {
         assert_eq!(again.packet, first.packet, "the same packet, with the same ID");
         assert_eq!(again.link, first.link, "to the same server through the same socket");
