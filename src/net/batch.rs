@@ -63,14 +63,37 @@ pub fn report_local(socket: &Socket, v6: bool) -> io::Result<()> {
         (libc::IPPROTO_IP, libc::IP_PKTINFO)
     };
     let on: libc::c_int = 1;
-    // SAFETY: both options take an int, which is read and not kept.
+    // SAFETY: both options take an int.
+    unsafe { set_option(socket, level, name, &on) }
+}
+
+/// Has the kernel choose by this program among the sockets of one port.
+pub fn attach_steering(socket: &Socket, program: &[libc::sock_filter]) -> io::Result<()> {
+    let len = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the option takes a `sock_fprog`, whose instructions the kernel
+    // copies and never writes; `len` is their number.
+    unsafe { set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program) }
+}
+
+/// Sets a socket option.
+///
+/// # Safety
+/// `T` is what the option takes. The kernel reads it and does not keep it.
+unsafe fn set_option<T>(
+    socket: &Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: the pointer is to a `T`, and its size is given.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             name,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            (&raw const *value).cast(),
+            size_of::<T>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -1,11 +1,12 @@
 //! The only sockets, and the only clock.
 //!
-//! [`Running::start`] binds the listeners and starts one [`worker`] per core: a thread, a
-//! single-threaded runtime, its own listening sockets ([`sockets`]), engine and
-//! links. A packet never leaves its worker: no lock, no atomic and no task per
-//! datagram is on its way. [`datagrams`] moves UDP in batches ([`batch`]) on
-//! both sides; [`streams`] serves TCP clients and [`tcp_link`] asks clusters
-//! over it, both with the framing of [`frames`].
+//! [`Running::start`] binds the listeners and starts one [`worker`] per core: a
+//! thread, a single-threaded runtime, its own listening sockets ([`sockets`]),
+//! engine and links. Equal questions come to the same worker ([`steer`]), and a
+//! packet never leaves its worker: no lock, no atomic and no task per datagram
+//! is on its way. [`datagrams`] moves UDP in batches ([`batch`]) on both sides;
+//! [`streams`] serves TCP clients and [`tcp_link`] asks clusters over it, both
+//! with the framing of [`frames`].
 
 pub mod batch;
 mod datagrams;
@@ -13,6 +14,7 @@ pub mod frames;
 mod limits;
 mod once;
 mod sockets;
+mod steer;
 mod streams;
 mod tcp_link;
 mod worker;
@@ -70,7 +72,7 @@ pub struct Running {
 impl Running {
     /// Binds every listener and starts the workers.
     pub fn start(plan: &Arc<Plan>) -> Result<Self, CannotRun> {
-        let listeners = sockets::bind_all(&plan.settings.listen)?;
+        let listeners = sockets::bind_all(&plan.settings.listen, plan.settings.workers.get())?;
         let listen: Vec<SocketAddr> = listeners.iter().map(|bound| bound.addr).collect();
         let (stop, stopped) = watch::channel(false);
         let limits = Arc::new(ConnectionLimits::default());

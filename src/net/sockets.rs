@@ -3,6 +3,7 @@
 
 use super::CannotRun;
 use super::batch::report_local;
+use super::steer::Steering;
 use rand::RngExt;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -25,6 +26,7 @@ const PORT_TRIES: usize = 8;
 pub struct Listener {
     /// Where; with the port filled in.
     pub addr: SocketAddr,
+    steering: Steering,
 }
 
 /// A worker's own sockets on one listening address.
@@ -38,14 +40,14 @@ pub struct Opened {
 }
 
 /// Finds every address free, or says which is not and what to do.
-pub fn bind_all(listen: &[SocketAddr]) -> Result<Vec<Listener>, CannotRun> {
-    listen.iter().map(|&addr| Listener::probe(addr)).collect()
+pub fn bind_all(listen: &[SocketAddr], workers: usize) -> Result<Vec<Listener>, CannotRun> {
+    listen.iter().map(|&addr| Listener::probe(addr, workers)).collect()
 }
 
 impl Listener {
     /// Tries the address for this process alone: workers share it later, and
     /// without this a second daemon would silently take half of the queries.
-    fn probe(addr: SocketAddr) -> Result<Self, CannotRun> {
+    fn probe(addr: SocketAddr, workers: usize) -> Result<Self, CannotRun> {
         let mut tries = 0;
         loop {
             let udp =
@@ -53,7 +55,7 @@ impl Listener {
             let bound = udp.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(addr);
             let tcp = bind(bound, Type::STREAM, false).and_then(|tcp| tcp.listen(1));
             match tcp {
-                Ok(()) => return Ok(Listener { addr: bound }),
+                Ok(()) => return Ok(Listener { addr: bound, steering: Steering::new(workers) }),
                 // A port the system picked for UDP may be another's for TCP.
                 Err(_) if addr.port() == 0 && tries < PORT_TRIES => tries += 1,
                 Err(why) => return Err(cannot_bind(bound, "TCP", why)),
@@ -72,6 +74,9 @@ impl Listener {
             .and_then(|()| tcp.set_nonblocking(true))
             .and_then(|()| tcp.listen(BACKLOG));
         prepared.map_err(|why| cannot_bind(addr, "UDP and TCP", why))?;
+        if let Err(error) = self.steering.attach(&udp) {
+            tracing::debug!("questions at {addr} are dealt by sender: {error}");
+        }
         Ok(Opened { udp: udp.into(), tcp: tcp.into(), wildcard })
     }
 }
