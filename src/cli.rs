@@ -2,7 +2,7 @@
 //! [`crate::config`], what is done with them in [`crate::run`].
 
 use crate::config::{
-    ConfigError, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft, words,
+    ConfigError, DEADLINES, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft, words,
 };
 use crate::engine::Transport;
 use crate::wire::edns::DEFAULT_PAYLOAD;
@@ -11,6 +11,7 @@ use domain::base::Name;
 use domain::base::iana::Rtype;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The whole command line.
@@ -37,11 +38,16 @@ enum SubCommand {
     Demo(Demo),
     /// Ask one question and show how its answer comes about
     Explain(Box<Explain>),
+    /// Print what would be served, or what is wrong
+    Check(Box<Check>),
 }
 
 /// Flags of the daemon.
 #[derive(Debug, Args)]
 struct Serve {
+    /// A Corefile, in place of the flags for zones, clusters, forwards and listeners
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "zone", "cluster", "forward"])]
+    config: Option<PathBuf>,
     /// Where to listen, UDP and TCP; repeatable [default: 127.0.0.1:53 and [::1]:53]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<String>,
@@ -72,6 +78,9 @@ struct Serve {
     /// Merged answers to keep and give again; 0: none
     #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().cache)]
     cache: usize,
+    /// Longest time to give an answer again, whatever its TTLs; at most 1h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = cache_for)]
+    cache_for: Duration,
     /// Last good answers to keep for when a cluster is missing; 0: none
     #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().keep)]
     keep: usize,
@@ -135,6 +144,13 @@ struct Explain {
     tcp: bool,
 }
 
+/// Flags of a check: the daemon's.
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    serve: Serve,
+}
+
 /// A question to be explained.
 #[derive(Debug)]
 pub struct Question {
@@ -196,12 +212,23 @@ pub enum LogLevel {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve what the draft says.
-    Serve(Draft, LogLevel),
+    /// Serve what is written.
+    Serve(Written, LogLevel),
     /// Show the main job; the address to listen on, if one was given.
     Demo(Demo, Option<SocketAddr>),
-    /// Explain how a question is answered under this draft.
-    Explain(Draft, LogLevel, Question),
+    /// Explain how a question is answered.
+    Explain(Written, LogLevel, Question),
+    /// Say what would be served.
+    Check(Written),
+}
+
+/// Where it is written what is to be served.
+#[derive(Debug)]
+pub enum Written {
+    /// In the flags.
+    Flags(Draft),
+    /// In a file; the settings hold where it says nothing.
+    File(PathBuf, Settings),
 }
 
 /// Why the command line cannot be followed.
@@ -228,7 +255,7 @@ where
     let matches = Cli::command().try_get_matches_from(words).map_err(CliError::Flags)?;
     let cli = Cli::from_arg_matches(&matches).map_err(CliError::Flags)?;
     match cli.command {
-        None => Ok(Command::Serve(cli.serve.draft(&matches)?, cli.serve.log)),
+        None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log)),
         Some(SubCommand::Demo(demo)) => {
             let listen = demo.listen.as_deref();
             let listen = listen.map(|word| words::listen("--listen", word)).transpose()?;
@@ -236,8 +263,12 @@ where
         }
         Some(SubCommand::Explain(explain)) => {
             let own = matches.subcommand_matches("explain").unwrap_or(&matches);
-            let draft = explain.serve.draft(own)?;
-            Ok(Command::Explain(draft, explain.serve.log, explain.question()?))
+            let written = explain.serve.written(own)?;
+            Ok(Command::Explain(written, explain.serve.log, explain.question()?))
+        }
+        Some(SubCommand::Check(check)) => {
+            let own = matches.subcommand_matches("check").unwrap_or(&matches);
+            Ok(Command::Check(check.serve.written(own)?))
         }
     }
 }
@@ -262,6 +293,14 @@ impl Explain {
 }
 
 impl Serve {
+    fn written(&self, matches: &clap::ArgMatches) -> Result<Written, ConfigError> {
+        let draft = self.draft(matches)?;
+        Ok(match &self.config {
+            Some(path) => Written::File(path.clone(), draft.settings),
+            None => Written::Flags(draft),
+        })
+    }
+
     fn draft(&self, matches: &clap::ArgMatches) -> Result<Draft, ConfigError> {
         let listen = self.listen.iter().map(|word| words::listen("--listen", word));
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
@@ -283,6 +322,7 @@ impl Serve {
             },
             max_fails: self.max_fails,
             cache: self.cache,
+            cache_for: self.cache_for,
             keep: self.keep,
             keep_for: self.keep_for,
             keep_on_empty: self.keep_on_empty,
@@ -331,8 +371,13 @@ impl Serve {
 fn deadline(word: &str) -> Result<Duration, String> {
     let remedy = "write a time such as '800ms', between 10ms and 60s";
     let time = humantime::parse_duration(word).map_err(|error| format!("{error}; {remedy}"))?;
-    let bounds = Duration::from_millis(10)..=Duration::from_secs(60);
-    if bounds.contains(&time) { Ok(time) } else { Err(remedy.into()) }
+    if DEADLINES.contains(&time) { Ok(time) } else { Err(remedy.into()) }
+}
+
+fn cache_for(word: &str) -> Result<Duration, String> {
+    let most = Settings::default().cache_for;
+    let time = span(word)?;
+    if time <= most { Ok(time) } else { Err("write a time up to '1h'".into()) }
 }
 
 fn span(word: &str) -> Result<Duration, String> {
@@ -352,7 +397,7 @@ mod tests {
 
     fn draft(words: &[&str]) -> Result<Draft, String> {
         match parse(["gathersrv"].iter().chain(words)) {
-            Ok(Command::Serve(draft, _)) => Ok(draft),
+            Ok(Command::Serve(Written::Flags(draft), _)) => Ok(draft),
             Ok(other) => Err(format!("{other:?}")),
             Err(CliError::Flags(error)) => Err(error.to_string()),
             Err(CliError::Words(error)) => Err(error.to_string()),

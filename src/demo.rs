@@ -208,11 +208,12 @@ async fn converse(cluster: &Cluster, mut stream: TcpStream) -> io::Result<()> {
 
 /// Asks the daemon, and shows what it serves, how to ask it, and its answer.
 pub fn show(plan: &Plan, running: &Running) -> Result<String, DemoError> {
-    let Some(&addr) = running.listen.first() else {
+    let listen = running.listen.concat();
+    let Some(&addr) = listen.first() else {
         return Err(DemoError::Answer("the daemon listens nowhere".into()));
     };
     let mut told = plan.clone();
-    told.settings.listen = running.listen.clone();
+    told.settings.listen = listen;
     let answer = ask(addr)?;
     let form = show::Shown::read(&answer).map_err(|error| DemoError::Answer(error.to_string()))?;
     let lines = told.summary().join("\n");

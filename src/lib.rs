@@ -28,7 +28,7 @@
 //! # The rooms
 //!
 //! Imports run one way: [`wire`] knows nothing of the others; [`config`] makes a
-//! [`config::Plan`] that all share; [`engine`] is a state machine without
+//! [`config::Plan`] that all share, from flags or from a file ([`corefile`]); [`engine`] is a state machine without
 //! sockets, tasks or clock; [`net`] has the only sockets; [`run`] is what the
 //! command line ([`cli`]) asks for. [`demo`] and [`explain`] go through the
 //! same engine and sockets as the daemon; [`show`] prints messages.
@@ -38,6 +38,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod corefile;
 pub mod demo;
 pub mod engine;
 pub mod explain;

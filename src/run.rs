@@ -1,10 +1,12 @@
 //! What each command does, from the command line to the exit code.
 
-use crate::cli::{CliError, Command, Demo, LogLevel, Question};
-use crate::config::{self, ConfigError, Draft};
+use crate::cli::{CliError, Command, Demo, LogLevel, Question, Written};
+use crate::config::{self, ConfigError, Plan};
+use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
 use crate::net::{CannotRun, Running, Signals};
+use crate::wire::name::FlatName;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,8 +16,10 @@ use std::sync::Arc;
 pub enum Failure {
     /// The command line; also a request for help, which is no failure.
     Flags(clap::Error),
-    /// The configuration.
+    /// The configuration in the flags.
     Config(ConfigError),
+    /// The configuration in a file.
+    Corefile(Mistakes),
     /// The host.
     CannotRun(CannotRun),
     /// The demonstration did not get its answer.
@@ -36,6 +40,12 @@ impl From<CliError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Failure::Config(error)
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(error: Mistakes) -> Self {
+        Failure::Corefile(error)
     }
 }
 
@@ -66,6 +76,11 @@ impl Failure {
                 eprintln!("gathersrv: {error}");
                 ExitCode::from(2)
             }
+            // Each mistake names its file already.
+            Failure::Corefile(error) => {
+                eprintln!("{error}");
+                ExitCode::from(2)
+            }
             Failure::CannotRun(error) => {
                 eprintln!("gathersrv: {error}");
                 ExitCode::from(1)
@@ -85,30 +100,66 @@ impl Failure {
 /// Does what the command line says, and returns when it is done.
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(draft, log) => serve(draft, log),
+        Command::Serve(written, log) => serve(written, log),
         Command::Demo(flags, listen) => demonstrate(&flags, listen),
-        Command::Explain(draft, log, question) => explain(draft, log, &question),
+        Command::Explain(written, log, question) => explain(written, log, &question),
+        Command::Check(written) => check(written),
     }
 }
 
-fn serve(mut draft: Draft, log: LogLevel) -> Result<(), Failure> {
-    start_log(log);
-    if draft.settings.listen.is_empty() {
-        draft.settings.listen = loopback();
+/// The plans that are written down, one for each set of listeners.
+fn plans(written: Written) -> Result<Vec<Plan>, Failure> {
+    match written {
+        Written::Flags(mut draft) => {
+            if draft.settings.listen.is_empty() {
+                draft.settings.listen = loopback();
+            }
+            Ok(vec![config::build(draft)?])
+        }
+        Written::File(path, defaults) => Ok(corefile::read(&path, &defaults)?.plans),
     }
-    let mut plan = config::build(draft)?;
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
+}
+
+fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
+    start_log(log);
+    let mut plans = plans(written)?;
+    for plan in &plans {
+        warn(plan);
     }
     let mut signals = Signals::take()?;
-    let mut running = Running::start(&Arc::new(plan.clone()))?;
-    plan.settings.listen = running.listen.clone();
-    for line in plan.summary() {
-        println!("{line}");
+    let shared: Vec<Arc<Plan>> = plans.iter().cloned().map(Arc::new).collect();
+    let mut running = Running::start(&shared)?;
+    for (plan, listen) in plans.iter_mut().zip(&running.listen) {
+        plan.settings.listen.clone_from(listen);
+        for line in plan.summary() {
+            println!("{line}");
+        }
     }
     println!("ready");
     signals.wait(&mut running)?;
     running.stop();
+    Ok(())
+}
+
+/// What an operator should know before the daemon serves.
+fn warn(plan: &Plan) {
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(addr) = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified()) {
+        tracing::warn!("{addr} is every address of this host: whoever reaches it may ask");
+    }
+}
+
+fn check(written: Written) -> Result<(), Failure> {
+    for plan in plans(written)? {
+        for line in plan.summary().iter().chain(&plan.policies()) {
+            println!("{line}");
+        }
+        for warning in &plan.warnings {
+            println!("warning: {warning}");
+        }
+    }
     Ok(())
 }
 
@@ -118,7 +169,7 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
     let mut signals = Signals::take()?;
-    let mut running = Running::start(&Arc::new(plan.clone()))?;
+    let mut running = Running::start(&[Arc::new(plan.clone())])?;
     let shown = demo::show(&plan, &running)?;
     print!("{shown}");
     if !flags.once {
@@ -129,9 +180,16 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn explain(draft: Draft, log: LogLevel, question: &Question) -> Result<(), Failure> {
+fn explain(written: Written, log: LogLevel, question: &Question) -> Result<(), Failure> {
     start_log(log);
-    let plan = Arc::new(config::build(draft)?);
+    let mut plans = plans(written)?;
+    // Of several, the one that serves the name; the first says why none does.
+    let mut name = question.name.as_slice().to_vec();
+    name.make_ascii_lowercase();
+    let serves =
+        |plan: &Plan| FlatName::from_flat(&name).is_ok_and(|name| plan.route(&name).is_some());
+    let place = plans.iter().position(serves).unwrap_or(0);
+    let plan = Arc::new(plans.swap_remove(place));
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }

@@ -135,6 +135,11 @@ fn engine_ops() {
     run("engine_ops");
 }
 
+#[test]
+fn corefile() {
+    run("corefile");
+}
+
 /// The committed seeds are what their generator makes; with
 /// `GATHERSRV_FUZZ_WRITE` set they are written anew.
 #[test]

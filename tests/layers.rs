@@ -113,10 +113,14 @@ fn no_effect_in_wire_and_engine() {
 fn imports_run_one_way() {
     nothing(&wrong_imports(
         "wire",
-        &["engine", "net", "config", "admin", "cli", "run", "demo", "show"],
+        &["engine", "net", "config", "corefile", "admin", "cli", "run", "demo", "show"],
     ));
-    nothing(&wrong_imports("config", &["engine", "net", "admin", "cli", "run", "demo"]));
-    nothing(&wrong_imports("engine", &["net", "admin", "cli", "run", "demo"]));
+    nothing(&wrong_imports(
+        "config",
+        &["corefile", "engine", "net", "admin", "cli", "run", "demo"],
+    ));
+    nothing(&wrong_imports("corefile", &["engine", "net", "admin", "cli", "run", "demo"]));
+    nothing(&wrong_imports("engine", &["corefile", "net", "admin", "cli", "run", "demo"]));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 pub mod client_packet;
 pub mod cluster_reply;
+pub mod corefile;
 pub mod corpus;
 pub mod engine_ops;
 pub mod promises;
@@ -19,11 +20,12 @@ pub mod common;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Target; 4] = [
+pub const ALL: [Target; 5] = [
     ("client_packet", client_packet::run),
     ("cluster_reply", cluster_reply::run),
     ("tcp_frames", tcp_frames::run),
     ("engine_ops", engine_ops::run),
+    ("corefile", corefile::run),
 ];
 
 /// Octets taken one after the other; zeros when there are no more, so that a

@@ -61,7 +61,7 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
             return Err(ConfigError {
                 place: written.place.clone(),
                 wrong: format!("{} is forwarded already", forward.name),
-                remedy: "name all its servers in one --forward".into(),
+                remedy: "name all its servers in one forward".into(),
             });
         }
         forwards.push(forward);

@@ -11,7 +11,9 @@ mod plan;
 pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
-pub use plan::{Cluster, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated, Zone};
+pub use plan::{
+    Cluster, DEADLINES, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated, Zone,
+};
 
 /// A mistake in flags or configuration: the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]

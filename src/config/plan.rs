@@ -41,6 +41,11 @@ pub enum Truncated {
     Empty,
 }
 
+/// The deadlines that make sense: shorter than a cluster's round trip, or longer
+/// than any client waits, is a mistake.
+pub const DEADLINES: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60);
+
 /// What holds for all zones alike.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -62,6 +67,8 @@ pub struct Settings {
     pub truncated: Truncated,
     /// Merged answers kept for giving again, over all workers; 0 for none.
     pub cache: usize,
+    /// The longest time an answer is given again, whatever its TTLs.
+    pub cache_for: Duration,
     /// Last good answers kept for when a cluster is missing, over all workers;
     /// 0 for none.
     pub keep: usize,
@@ -95,6 +102,8 @@ impl Default for Settings {
             incomplete_ttl: 5,
             truncated: Truncated::default(),
             cache: 10_000,
+            // RFC 8767, 5, allows a day; the services this is for move faster.
+            cache_for: Duration::from_secs(3600),
             keep: 10_000,
             keep_for: Duration::from_secs(86_400),
             keep_on_empty: Duration::ZERO,
@@ -215,6 +224,49 @@ impl Plan {
         }
         for forward in &self.forwards {
             lines.push(format!("forward {} to {}", forward.name, listed(&forward.servers)));
+        }
+        lines
+    }
+
+    /// What holds for all that is served, in words.
+    pub fn policies(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let time = humantime::format_duration;
+        let missing = match settings.on_missing {
+            OnMissing::Stale if settings.keep > 0 => format!(
+                "its last good answer fills in, up to {} old, or it is left out",
+                time(settings.keep_for)
+            ),
+            OnMissing::Stale | OnMissing::Partial => "it is left out".into(),
+            OnMissing::Fail => "SERVFAIL".into(),
+        };
+        let order = match settings.policy {
+            Policy::Sequential => "the first server, and the next when it fails",
+            Policy::RoundRobin => "each server in turn",
+            Policy::Random => "any server",
+        };
+        let cache = match settings.cache {
+            0 => "no answer is given again".into(),
+            entries => format!(
+                "{entries} answers are kept and given again, for {} at most",
+                time(settings.cache_for)
+            ),
+        };
+        let mut lines = vec![
+            format!("every query is answered within {}", time(settings.deadline)),
+            format!("asked is {order}"),
+            format!("when a cluster is missing: {missing}"),
+            cache,
+            format!("UDP answers have {} octets at most", settings.max_udp_payload),
+        ];
+        if settings.min_clusters > 0 {
+            lines.push(format!("fewer than {} clusters are SERVFAIL", settings.min_clusters));
+        }
+        if settings.keep_on_empty > Duration::ZERO {
+            let patience = time(settings.keep_on_empty);
+            lines.push(format!(
+                "a cluster that suddenly has nothing is not believed for {patience}"
+            ));
         }
         lines
     }

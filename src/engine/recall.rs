@@ -131,8 +131,9 @@ impl Engine {
         if !matches!(gather.route, Route::Zone(_)) {
             return;
         }
+        let longest = gather.plan.plan.settings.cache_for;
         let worth = Worth {
-            ttl: Duration::from_secs(merged.ttl.into()),
+            ttl: Duration::from_secs(merged.ttl.into()).min(longest),
             whole: merged.completeness == Completeness::Whole,
             failed: merged.rcode == Rcode::SERVFAIL,
         };

@@ -24,10 +24,6 @@ use std::time::Duration;
 /// payload size.
 const OCTETS_PER_ENTRY: usize = 4 * 1232;
 
-/// Nothing is answered from memory for longer (RFC 8767, 5, allows a day; the
-/// services this is for move faster).
-pub const LONGEST: Duration = Duration::from_secs(3600);
-
 /// A failure is remembered for one second, then twice as long each time, up to
 /// this (RFC 9520, 3.2).
 const LONGEST_FAILURE: Duration = Duration::from_secs(30);
@@ -151,7 +147,7 @@ impl Store {
             let times = 1u64 << entry.failures.saturating_sub(1).min(5);
             Duration::from_secs(times).min(LONGEST_FAILURE)
         } else {
-            worth.ttl.min(LONGEST)
+            worth.ttl
         };
         entry.since = now;
         entry.expires = now + entry.lifetime;

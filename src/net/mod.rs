@@ -62,34 +62,42 @@ impl CannotRun {
 
 /// A daemon whose workers are running.
 pub struct Running {
-    /// Where it listens; ports the system picked are filled in.
-    pub listen: Vec<SocketAddr>,
+    /// Where each plan is served; ports the system picked are filled in.
+    pub listen: Vec<Vec<SocketAddr>>,
     stop: watch::Sender<bool>,
     ended: mpsc::UnboundedReceiver<CannotRun>,
     workers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Running {
-    /// Binds every listener and starts the workers.
-    pub fn start(plan: &Arc<Plan>) -> Result<Self, CannotRun> {
-        let listeners = sockets::bind_all(&plan.settings.listen, plan.settings.workers.get())?;
-        let listen: Vec<SocketAddr> = listeners.iter().map(|bound| bound.addr).collect();
+    /// Binds every listener and starts the workers: for each plan its own,
+    /// which share nothing with the others'.
+    pub fn start(plans: &[Arc<Plan>]) -> Result<Self, CannotRun> {
+        let mut bound = Vec::new();
+        for plan in plans {
+            let workers = plan.settings.workers.get();
+            bound.push(sockets::bind_all(&plan.settings.listen, workers)?);
+        }
+        let listen = bound.iter().map(|all| all.iter().map(|bound| bound.addr).collect());
         let (stop, stopped) = watch::channel(false);
         let limits = Arc::new(ConnectionLimits::default());
         let (end, ended) = mpsc::unbounded_channel();
-        let mut running = Running { listen, stop, ended, workers: Vec::new() };
-        for n in 0..plan.settings.workers.get() {
-            let seed = fresh_seed()?;
-            let own = listeners.iter().map(Listener::open).collect::<Result<Vec<_>, _>>()?;
-            let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
-            let watchdog = Watchdog { end: end.clone(), worker: n };
-            let thread = std::thread::Builder::new().name(format!("worker-{n}"));
-            let started = thread.spawn(move || {
-                if let Err(error) = worker::run(plan, seed, own, stopped, limits) {
-                    watchdog.report(error);
-                }
-            });
-            running.workers.push(started.map_err(CannotRun::start)?);
+        let mut running = Running { listen: listen.collect(), stop, ended, workers: Vec::new() };
+        for (plan, listeners) in plans.iter().zip(&bound) {
+            for _ in 0..plan.settings.workers.get() {
+                let seed = fresh_seed()?;
+                let own = listeners.iter().map(Listener::open).collect::<Result<Vec<_>, _>>()?;
+                let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
+                let n = running.workers.len();
+                let watchdog = Watchdog { end: end.clone(), worker: n };
+                let thread = std::thread::Builder::new().name(format!("worker-{n}"));
+                let started = thread.spawn(move || {
+                    if let Err(error) = worker::run(plan, seed, own, stopped, limits) {
+                        watchdog.report(error);
+                    }
+                });
+                running.workers.push(started.map_err(CannotRun::start)?);
+            }
         }
         Ok(running)
     }

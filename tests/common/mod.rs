@@ -32,7 +32,7 @@ pub fn plan(flags: &[&str]) -> Arc<Plan> {
     let plain = PLAIN.iter().filter(|[name, _]| !flags.contains(name)).flatten();
     let words = ["gathersrv"].iter().chain(plain).chain(flags);
     match cli::parse(words).expect("flags that can be read") {
-        cli::Command::Serve(draft, _) => {
+        cli::Command::Serve(cli::Written::Flags(draft), _) => {
             Arc::new(config::build(draft).expect("a configuration that makes sense"))
         }
         other => panic!("not a daemon: {other:?}"),

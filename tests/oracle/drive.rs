@@ -8,6 +8,7 @@ use crate::pack::{self, Packing};
 use crate::packet::{CD, Packet, RD};
 use crate::replies::{Answering, bare};
 use crate::scenario::{Scenario, Script};
+use gathersrv::cli::{Command, Written};
 use gathersrv::engine::Transport;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub fn context(scenario: &Scenario) -> Context {
 pub fn makes_sense(scenario: &Scenario) -> bool {
     let flags = ["gathersrv".to_string()].into_iter().chain(scenario.flags());
     match gathersrv::cli::parse(flags) {
-        Ok(gathersrv::cli::Command::Serve(draft, _)) => gathersrv::config::build(draft).is_ok(),
+        Ok(Command::Serve(Written::Flags(draft), _)) => gathersrv::config::build(draft).is_ok(),
         _ => false,
     }
 }

@@ -242,6 +242,13 @@ class Bed:
             daemon.host = LOOPBACK
         return daemon
 
+    def configured(self, path, port, *words):
+        """The daemon as a Corefile says, ready; it listens on a port of that."""
+        daemon = self._start(Server, [self.binary, "--config", path, *words])
+        daemon.read_until("ready")
+        daemon.port = port
+        return daemon
+
     def run(self, *words, timeout=30, **more):
         """A command to its end: its exit code, standard output and error."""
         done = subprocess.run(

@@ -16,7 +16,8 @@ import traceback
 from bed import Bed
 from checks import Checks
 
-SCENARIOS = ["seed", "records", "transport", "missing", "faulty", "process", "tools", "drivers",
+SCENARIOS = ["seed", "records", "transport", "missing", "faulty", "corefile",
+             "process", "tools", "drivers",
              "languages", "glibc"]
 
 # Seconds for everything; many times what it takes.

@@ -1,0 +1,7 @@
+//! `corefile` under libFuzzer.
+#![no_main]
+
+#[path = "../targets/mod.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::corefile::run(data));

@@ -1,0 +1,276 @@
+//! What the directives mean: the plugin's own ([`gathersrv`]), [`forward`], and
+//! what is about listening and answering ([`serving`]). Each either works, or
+//! is a mistake that says why: nothing is taken and ignored.
+
+mod forward;
+mod gathersrv;
+mod serving;
+
+use crate::config::{ConfigError, DEADLINES, OnMissing, Policy, words};
+use crate::corefile::blocks::{Block, Directive};
+use crate::corefile::diagnose::{Diagnostic, close_to};
+use crate::corefile::source::{Place, Token};
+use crate::wire::name::Suffix;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Directives that work.
+const KNOWN: [&str; 7] = ["gathersrv", "forward", "cache", "bind", "bufsize", "cancel", "errors"];
+
+/// Directives of CoreDNS that have no part in this program so far, and what to
+/// do without them.
+const UNSUPPORTED: [(&str, &str); 14] = [
+    ("acl", "keep strangers out with 'bind' or a firewall"),
+    ("debug", "start with --log debug"),
+    ("health", "take it out"),
+    ("loadbalance", "take it out: answers keep the order of the clusters"),
+    ("log", "take it out; 'gathersrv explain' shows what becomes of a question"),
+    ("loop", "take it out"),
+    ("prometheus", "take it out"),
+    ("ready", "take it out; 'ready' is printed when the sockets are bound"),
+    ("reload", "take it out, and start the daemon again after a change"),
+    ("tls", "take it out"),
+    ("whoami", "take it out; 'gathersrv check' prints what is served"),
+    ("kubernetes", "leave the zone to CoreDNS, and forward it there"),
+    ("hosts", "leave the zone to CoreDNS, and forward it there"),
+    ("file", "leave the zone to a server that has it, and forward it there"),
+];
+
+/// A setting, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Set<T> {
+    /// What it is.
+    pub value: T,
+    /// Where.
+    pub place: Place,
+}
+
+/// The plugin's block.
+#[derive(Debug)]
+pub struct Gather {
+    /// The distributed zone.
+    pub zone: Token,
+    /// Its name, read.
+    pub name: Suffix,
+    /// Its clusters.
+    pub clusters: Vec<Cluster>,
+}
+
+/// A cluster's line.
+#[derive(Debug)]
+pub struct Cluster {
+    /// All of it: suffix, prefix, servers.
+    pub line: Vec<Token>,
+    /// The suffix, read.
+    pub suffix: Suffix,
+    /// The servers on the line.
+    pub servers: Vec<SocketAddr>,
+}
+
+/// `forward FROM TO...`.
+#[derive(Debug)]
+pub struct Forward {
+    /// Where FROM stands.
+    pub place: Place,
+    /// FROM.
+    pub from: Suffix,
+    /// TO, each with its place.
+    pub to: Vec<Set<SocketAddr>>,
+}
+
+/// Settings that hold for a block; those of one listener have to agree.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// `deadline`, `cancel`.
+    pub deadline: Option<Set<Duration>>,
+    /// `on-missing`.
+    pub on_missing: Option<Set<OnMissing>>,
+    /// `min-clusters`.
+    pub min_clusters: Option<Set<usize>>,
+    /// `keep-on-empty`.
+    pub keep_on_empty: Option<Set<Duration>>,
+    /// `bufsize`.
+    pub max_udp_payload: Option<Set<u16>>,
+    /// `policy` of forwards.
+    pub policy: Option<Set<Policy>>,
+    /// `max_fails` of forwards.
+    pub max_fails: Option<Set<u32>>,
+    /// `max_concurrent` of forwards.
+    pub max_queries: Option<Set<usize>>,
+    /// `cache`: entries.
+    pub cache: Option<Set<usize>>,
+    /// `cache`: the longest time.
+    pub cache_for: Option<Set<Duration>>,
+    /// `serve_stale`.
+    pub keep_for: Option<Set<Duration>>,
+}
+
+/// A server block, understood.
+#[derive(Debug, Default)]
+pub struct Site {
+    /// What it serves, and on which port.
+    pub keys: Vec<(Token, Suffix, u16)>,
+    /// The addresses it listens on; every one if there are none.
+    pub bind: Vec<IpAddr>,
+    /// Its distributed zones.
+    pub gathers: Vec<Gather>,
+    /// Its forwards.
+    pub forwards: Vec<Forward>,
+    /// What else it says.
+    pub settings: Settings,
+}
+
+/// Understands blocks.
+pub struct Reader<'a> {
+    /// What was wrong so far.
+    pub mistakes: &'a mut Vec<Diagnostic>,
+    /// Reads a file that a TO names.
+    pub read_file: &'a dyn Fn(&std::path::Path) -> Result<String, String>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, place: Place, wrong: impl Into<String>, remedy: impl Into<String>) {
+        self.mistakes.push(Diagnostic::new(place, wrong, remedy));
+    }
+
+    /// What the words of the configuration at large make of this one.
+    fn word<T>(
+        &mut self,
+        token: &Token,
+        read: impl Fn(&str) -> Result<T, ConfigError>,
+    ) -> Option<T> {
+        match read(&token.text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(token.place, error.wrong, error.remedy);
+                None
+            }
+        }
+    }
+
+    /// One block.
+    pub fn site(&mut self, block: &Block) -> Site {
+        let mut site = Site::default();
+        for key in &block.keys {
+            if let Some((name, port)) = self.key(key) {
+                site.keys.push((key.clone(), name, port));
+            }
+        }
+        for directive in &block.directives {
+            self.directive(directive, &mut site);
+        }
+        site
+    }
+
+    /// `distributed.local.`, `other.local.:1053`, `dns://.:53`.
+    fn key(&mut self, key: &Token) -> Option<(Suffix, u16)> {
+        let text = match key.text.split_once("://") {
+            None => key.text.as_str(),
+            Some(("dns", rest)) => rest,
+            Some((scheme, _)) => {
+                let wrong = format!("'{scheme}://' is not supported yet");
+                self.wrong(key.place, wrong, "serve DNS over UDP and TCP: leave the scheme out");
+                return None;
+            }
+        };
+        let (name, port) = match text.rsplit_once(':') {
+            None => (text, words::DNS_PORT),
+            Some((name, port)) => match port.parse() {
+                Ok(number) if number > 0 => (name, number),
+                _ => {
+                    let wrong = format!("'{port}' is not a port");
+                    self.wrong(key.place, wrong, "write a number from 1 to 65535");
+                    return None;
+                }
+            },
+        };
+        let name = if name.is_empty() { "." } else { name };
+        if name.contains('/') {
+            let remedy = "write the zone in in-addr.arpa. or ip6.arpa. itself";
+            self.wrong(key.place, "networks are not supported as zones", remedy);
+            return None;
+        }
+        let token = Token { text: name.into(), ..key.clone() };
+        Some((self.word(&token, |word| words::name("", word))?, port))
+    }
+
+    fn directive(&mut self, directive: &Directive, site: &mut Site) {
+        let name = &directive.name;
+        match name.text.as_str() {
+            "gathersrv" => self.gathersrv(directive, site),
+            "forward" => self.forward(directive, site),
+            "cache" => self.cache(directive, site),
+            "bind" => self.bind(directive, site),
+            "bufsize" => self.bufsize(directive, site),
+            "cancel" => self.cancel(directive, site),
+            // Errors are logged in any case.
+            "errors" => self.nothing_more(directive, &directive.args),
+            other => {
+                if let Some((_, remedy)) = UNSUPPORTED.iter().find(|(known, _)| *known == other) {
+                    self.wrong(name.place, format!("'{other}' is not supported"), *remedy);
+                    return;
+                }
+                let remedy = match close_to(other, KNOWN) {
+                    Some(near) => format!("did you mean '{near}'?"),
+                    None => format!("there are {}", KNOWN.join(", ")),
+                };
+                self.wrong(name.place, format!("there is no directive '{other}'"), remedy);
+            }
+        }
+    }
+
+    /// Words or lines that a directive does not take.
+    fn nothing_more(&mut self, directive: &Directive, args: &[Token]) {
+        let lines = directive.body.iter().flatten().flatten();
+        if let Some(word) = args.iter().chain(lines).next() {
+            let wrong = format!("'{}' takes no '{}' here", directive.name.text, word.text);
+            self.wrong(word.place, wrong, "take it out");
+        }
+    }
+
+    /// The one word of an option.
+    fn value<'t>(&mut self, option: &Token, args: &'t [Token], like: &str) -> Option<&'t Token> {
+        match args {
+            [one] => Some(one),
+            [] => {
+                self.wrong(option.place, format!("'{}' needs a value", option.text), like);
+                None
+            }
+            [_, more, ..] => {
+                self.wrong(more.place, format!("'{}' takes one value", option.text), like);
+                None
+            }
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, word: &Token, what: &str) -> Option<T> {
+        let number = word.text.parse().ok();
+        if number.is_none() {
+            self.wrong(
+                word.place,
+                format!("'{}' is not {what}", word.text),
+                format!("write {what}"),
+            );
+        }
+        number
+    }
+
+    fn time(&mut self, word: &Token) -> Option<Duration> {
+        let time = humantime::parse_duration(&word.text).ok();
+        if time.is_none() {
+            let wrong = format!("'{}' is not a time", word.text);
+            self.wrong(word.place, wrong, "write one such as '800ms', '5s' or '1h30m'");
+        }
+        time
+    }
+
+    fn deadline(&mut self, word: &Token, site: &mut Site) {
+        let Some(time) = self.time(word) else { return };
+        if DEADLINES.contains(&time) {
+            site.settings.deadline = Some(Set { value: time, place: word.place });
+        } else {
+            let wrong = format!("'{}' is no deadline that makes sense", word.text);
+            self.wrong(word.place, wrong, "write a time from 10ms to 60s");
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! From server blocks to plans: one for each set of addresses that blocks
+//! listen on together.
+//!
+//! A cluster's servers stand on its line, or are those of the `forward` that
+//! covers its suffix: in the same block, or, if that forward points to an
+//! address where another block of the file listens, in that one.
+
+use super::diagnose::{Diagnostic, close_to};
+use super::directives::{Forward, Set, Site};
+use super::source::{Place, Sources, Token};
+use crate::config::{self, ConfigError, Draft, ForwardDraft, Plan, Settings, ZoneDraft};
+use crate::wire::name::{FlatName, Suffix};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Blocks that one suffix may be followed through.
+const MOST_HOPS: usize = 8;
+
+/// Addresses, and a port.
+type Listen = (Vec<IpAddr>, u16);
+
+/// What is served at some addresses, and where that stands.
+struct Drafted {
+    draft: Draft,
+    places: Places,
+    members: Vec<usize>,
+}
+
+/// `name` is `parent` or under it.
+fn under(name: &Suffix, parent: &Suffix) -> bool {
+    FlatName::from_flat(name.as_slice()).is_ok_and(|name| name.under(parent).is_some())
+}
+
+/// Makes plans of blocks.
+pub struct Assembler<'a> {
+    /// The blocks.
+    pub sites: &'a [Site],
+    /// What holds where a block says nothing.
+    pub defaults: &'a Settings,
+    /// The files, for the names of places.
+    pub sources: &'a Sources,
+    /// What was wrong so far.
+    pub mistakes: &'a mut Vec<Diagnostic>,
+}
+
+/// The places of the words that a draft was made of, by how errors call them.
+#[derive(Default)]
+struct Places(BTreeMap<String, Vec<Place>>);
+
+impl Places {
+    /// Where an error of the plan's is: its place is `FILE:LINE:COLUMN`, and
+    /// perhaps `..., word N` behind that.
+    fn find(&self, error: &ConfigError) -> Option<Place> {
+        let (_, words) = self.0.iter().rev().find(|(known, _)| {
+            let rest = error.place.strip_prefix(known.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })?;
+        let number = error.place.rsplit_once("word ").and_then(|(_, n)| n.parse::<usize>().ok());
+        let word = number.and_then(|n| words.get(n.checked_sub(1)?));
+        word.or(words.first()).copied()
+    }
+}
+
+impl<'a> Assembler<'a> {
+    fn wrong(&mut self, place: Place, wrong: impl Into<String>, remedy: impl Into<String>) {
+        self.mistakes.push(Diagnostic::new(place, wrong, remedy));
+    }
+
+    fn called(&self, place: Place) -> String {
+        format!("{}:{}:{}", self.sources.name(place.file), place.line + 1, place.column + 1)
+    }
+
+    /// The plans, as far as there are no mistakes.
+    pub fn plans(&mut self) -> Vec<Plan> {
+        let mut groups: BTreeMap<Listen, Vec<usize>> = BTreeMap::new();
+        for (n, site) in self.sites.iter().enumerate() {
+            self.useful(site);
+            for (_, _, port) in &site.keys {
+                let mut bind = site.bind.clone();
+                bind.sort();
+                bind.dedup();
+                let group = groups.entry((bind, *port)).or_default();
+                if group.last() != Some(&n) {
+                    group.push(n);
+                }
+            }
+        }
+        let groups = groups.into_iter();
+        let drafts: Vec<_> = groups.map(|(listen, members)| self.draft(listen, members)).collect();
+        if !self.mistakes.is_empty() {
+            return Vec::new();
+        }
+        drafts.into_iter().filter_map(|drafted| self.plan(drafted)).collect()
+    }
+
+    /// Every zone of a block can be asked there, and there is one.
+    fn useful(&mut self, site: &Site) {
+        for gather in &site.gathers {
+            if site.keys.is_empty() || site.keys.iter().any(|(_, key, _)| under(&gather.name, key))
+            {
+                continue;
+            }
+            let keys: Vec<String> = site.keys.iter().map(|(_, key, _)| key.to_string()).collect();
+            let wrong = format!(
+                "{} can never be asked here: the block serves {}",
+                gather.name,
+                keys.join(", ")
+            );
+            let near = close_to(&gather.zone.text, keys.iter().map(String::as_str));
+            let remedy = match near {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("name it among what the block serves: '{} {{'", gather.name),
+            };
+            self.wrong(gather.zone.place, wrong, remedy);
+        }
+        if let Some((key, ..)) = site.keys.first()
+            && site.gathers.is_empty()
+            && site.forwards.is_empty()
+            && self.mistakes.is_empty()
+        {
+            let remedy = "give it a 'gathersrv' or a 'forward'";
+            self.wrong(key.place, "the block answers nothing", remedy);
+        }
+    }
+
+    fn draft(&mut self, (bind, port): Listen, members: Vec<usize>) -> Drafted {
+        let sites = self.sites;
+        let everywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let bind = if bind.is_empty() { &everywhere[..] } else { &bind[..] };
+        let mut draft = Draft { settings: self.settings(&members), ..Draft::default() };
+        draft.settings.listen = bind.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
+        let mut places = Places::default();
+        for &n in &members {
+            let keys = sites[n].keys.iter().filter(|(_, _, own)| *own == port);
+            let keys: Vec<&(Token, Suffix, u16)> = keys.collect();
+            self.zones(n, &keys, &mut draft, &mut places);
+            self.forwards(n, &keys, &mut draft, &mut places);
+        }
+        Drafted { draft, places, members }
+    }
+
+    /// What no block by itself could tell: words that do not go together.
+    fn plan(&mut self, Drafted { draft, places, members }: Drafted) -> Option<Plan> {
+        let sites = self.sites;
+        match config::build(draft) {
+            Ok(plan) => Some(plan),
+            Err(error) => {
+                let set = members.iter().find_map(|&n| sites[n].settings.min_clusters.as_ref());
+                let first = members.first().and_then(|&n| sites[n].keys.first());
+                let place = places
+                    .find(&error)
+                    .or(set.filter(|_| error.place == "--min-clusters").map(|set| set.place))
+                    .or(first.map(|(key, ..)| key.place))?;
+                self.wrong(place, error.wrong, error.remedy);
+                None
+            }
+        }
+    }
+
+    fn zones(
+        &mut self,
+        n: usize,
+        keys: &[&(Token, Suffix, u16)],
+        draft: &mut Draft,
+        places: &mut Places,
+    ) {
+        for gather in &self.sites[n].gathers {
+            if !keys.iter().any(|(_, key, _)| under(&gather.name, key)) {
+                continue;
+            }
+            let place = self.called(gather.zone.place);
+            places.0.insert(place.clone(), vec![gather.zone.place]);
+            let mut clusters = Vec::new();
+            for cluster in &gather.clusters {
+                let Some(first) = cluster.line.first() else { continue };
+                let mut line: Vec<String> =
+                    cluster.line.iter().map(|token| token.text.clone()).collect();
+                if cluster.servers.is_empty() {
+                    let found = self.servers(&cluster.suffix, n, first.place);
+                    if found.is_empty() {
+                        continue;
+                    }
+                    line.extend(found.iter().map(SocketAddr::to_string));
+                }
+                let place = self.called(first.place);
+                let words = cluster.line.iter().map(|token| token.place).collect();
+                places.0.insert(place.clone(), words);
+                clusters.push((place, line.join(" ")));
+            }
+            draft.zones.push(ZoneDraft { place, name: gather.zone.text.clone(), clusters });
+        }
+    }
+
+    /// A block forwards what is both under its keys and under FROM, and not in
+    /// one of its zones.
+    fn forwards(
+        &mut self,
+        n: usize,
+        keys: &[&(Token, Suffix, u16)],
+        draft: &mut Draft,
+        places: &mut Places,
+    ) {
+        let site = &self.sites[n];
+        for forward in &site.forwards {
+            let mut asked = false;
+            for (_, key, _) in &site.keys {
+                asked |= under(key, &forward.from) || under(&forward.from, key);
+            }
+            let suffixes = site.gathers.iter().flat_map(|gather| &gather.clusters);
+            let wanted = suffixes.into_iter().any(|c| under(&c.suffix, &forward.from));
+            if !asked && !wanted {
+                let remedy = "forward what the block serves, or the suffix of a cluster";
+                let wrong = format!("{} can never be asked here", forward.from);
+                self.wrong(forward.place, wrong, remedy);
+            }
+            for (_, key, _) in keys {
+                let name = if under(key, &forward.from) { key } else { &forward.from };
+                let in_zone = site.gathers.iter().any(|gather| under(name, &gather.name));
+                if !under(name, key) || in_zone {
+                    continue;
+                }
+                let name = name.to_string();
+                // A block for a zone and one for names below it: the first FROM
+                // of a block that covers a name is the closest.
+                let servers: Vec<String> =
+                    forward.to.iter().map(|to| to.value.to_string()).collect();
+                let place = self.called(forward.place);
+                let mut words = vec![forward.place];
+                words.extend(forward.to.iter().map(|to| to.place));
+                places.0.insert(place.clone(), words);
+                let words = format!("{name} {}", servers.join(" "));
+                draft.forwards.push(ForwardDraft { place, words });
+            }
+        }
+    }
+
+    /// The servers of a cluster whose line names none.
+    fn servers(&mut self, suffix: &Suffix, site: usize, line: Place) -> Vec<SocketAddr> {
+        let mut found = Vec::new();
+        match covering(&self.sites[site], suffix) {
+            Some(forward) => self.follow(suffix, forward, &mut vec![site], &mut found),
+            None => {
+                let wrong = format!("nothing says where the servers of {suffix} are");
+                let remedy = format!(
+                    "write them behind the prefix, or 'forward {suffix} SERVER...' in this block"
+                );
+                self.wrong(line, wrong, remedy);
+            }
+        }
+        found
+    }
+
+    fn follow(
+        &mut self,
+        suffix: &Suffix,
+        forward: &Forward,
+        seen: &mut Vec<usize>,
+        found: &mut Vec<SocketAddr>,
+    ) {
+        for to in &forward.to {
+            let here = self.listening(to.value);
+            if here.is_empty() {
+                if !found.contains(&to.value) {
+                    found.push(to.value);
+                }
+                continue;
+            }
+            let Some(next) = self.closest(&here, to.value.port(), suffix) else {
+                let wrong = format!("no block at {} serves {suffix}", to.value);
+                let port = to.value.port();
+                self.wrong(to.place, wrong, format!("write one: '{suffix}:{port} {{'"));
+                continue;
+            };
+            if seen.contains(&next) || seen.len() >= MOST_HOPS {
+                let wrong = format!("questions for {suffix} go round in a circle here");
+                self.wrong(to.place, wrong, "forward them to the cluster's own servers");
+                continue;
+            }
+            seen.push(next);
+            match covering(&self.sites[next], suffix) {
+                Some(forward) => self.follow(suffix, forward, seen, found),
+                None => {
+                    let wrong = format!("the block at {} does not forward {suffix}", to.value);
+                    self.wrong(to.place, wrong, "give that block a 'forward'");
+                }
+            }
+            seen.pop();
+        }
+    }
+
+    /// The blocks that listen at an address.
+    fn listening(&self, addr: SocketAddr) -> Vec<usize> {
+        let here = |site: &Site| {
+            let listens = match &site.bind[..] {
+                [] => addr.ip().is_loopback(),
+                some => some.contains(&addr.ip()),
+            };
+            listens && site.keys.iter().any(|(_, _, port)| *port == addr.port())
+        };
+        (0..self.sites.len()).filter(|&n| here(&self.sites[n])).collect()
+    }
+
+    /// Of some blocks at a port, the one that serves a name most closely.
+    fn closest(&self, sites: &[usize], port: u16, name: &Suffix) -> Option<usize> {
+        let labels = |n: usize| {
+            let keys = self.sites[n].keys.iter();
+            let keys = keys.filter(|(_, key, own)| *own == port && under(name, key));
+            keys.map(|(_, key, _)| key.labels()).max()
+        };
+        let near = sites.iter().filter_map(|&n| Some((labels(n)?, n)));
+        near.max_by_key(|&(labels, _)| labels).map(|(_, n)| n)
+    }
+
+    /// The settings of blocks that are served together, which have to agree.
+    fn settings(&mut self, members: &[usize]) -> Settings {
+        let sites = self.sites;
+        let own: Vec<&super::directives::Settings> =
+            members.iter().map(|&n| &sites[n].settings).collect();
+        let mut all = self.defaults.clone();
+        // Without the directive nothing is cached, as with CoreDNS.
+        all.cache = 0;
+        self.agree(&own, |s| s.cache.as_ref(), &mut all.cache);
+        self.agree(&own, |s| s.cache_for.as_ref(), &mut all.cache_for);
+        self.agree(&own, |s| s.keep_for.as_ref(), &mut all.keep_for);
+        self.agree(&own, |s| s.deadline.as_ref(), &mut all.deadline);
+        self.agree(&own, |s| s.on_missing.as_ref(), &mut all.on_missing);
+        self.agree(&own, |s| s.min_clusters.as_ref(), &mut all.min_clusters);
+        self.agree(&own, |s| s.keep_on_empty.as_ref(), &mut all.keep_on_empty);
+        self.agree(&own, |s| s.max_udp_payload.as_ref(), &mut all.max_udp_payload);
+        self.agree(&own, |s| s.policy.as_ref(), &mut all.policy);
+        self.agree(&own, |s| s.max_fails.as_ref(), &mut all.max_fails);
+        self.agree(&own, |s| s.max_queries.as_ref(), &mut all.max_queries);
+        all
+    }
+
+    /// One value for all, if any block sets it.
+    fn agree<T: Clone + PartialEq>(
+        &mut self,
+        own: &[&super::directives::Settings],
+        which: impl Fn(&super::directives::Settings) -> Option<&Set<T>>,
+        to: &mut T,
+    ) {
+        let mut set = own.iter().filter_map(|settings| which(settings));
+        let Some(first) = set.next() else { return };
+        *to = first.value.clone();
+        for other in set.filter(|other| other.value != first.value) {
+            let wrong = format!(
+                "this is said otherwise at {}, in a block that listens at the same addresses",
+                self.called(first.place)
+            );
+            self.wrong(other.place, wrong, "say the same in both, or give one another port");
+        }
+    }
+}
+
+/// The forward of a block that covers a suffix most closely.
+fn covering<'s>(site: &'s Site, suffix: &Suffix) -> Option<&'s Forward> {
+    let forwards = site.forwards.iter().filter(|forward| under(suffix, &forward.from));
+    forwards.max_by_key(|forward| forward.from.labels())
+}

@@ -1,0 +1,218 @@
+//! Corefiles: the published examples are served as flags would have it, wrong
+//! ones are told line by line, and no text at all is too much for the reader.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+#[path = "../fuzz/targets/corefile.rs"]
+mod promise;
+
+use gathersrv::config::{Plan, Settings};
+use gathersrv::corefile::{self, read_text};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corefile").join(name)
+}
+
+fn plans(name: &str) -> Vec<Plan> {
+    match corefile::read(&here(name), &Settings::default()) {
+        Ok(corefile) => corefile.plans,
+        Err(mistakes) => panic!("{mistakes}"),
+    }
+}
+
+/// What a plan serves, without where it listens.
+fn served(plan: &Plan) -> Vec<String> {
+    let mut plan = plan.clone();
+    plan.settings.listen.clear();
+    plan.summary()
+}
+
+#[test]
+fn both_forms_of_the_published_example_are_what_flags_would_make() {
+    let by_flags = served(&common::plan(&common::TWO));
+    let classic = plans("seed.Corefile");
+    assert_eq!(classic.len(), 2, "one for port 53, one for 5300");
+    assert_eq!(served(&classic[0]), by_flags);
+    let listen: Vec<String> = classic[0].settings.listen.iter().map(|a| a.to_string()).collect();
+    assert_eq!(listen, ["0.0.0.0:53", "[::]:53"]);
+    let forwards =
+        ["forward cluster-a.local. to 10.8.0.1:53", "forward cluster-b.local. to 10.9.0.1:53"];
+    assert_eq!(served(&classic[1]), forwards);
+
+    let one = plans("one-block.Corefile");
+    assert_eq!(one.len(), 1);
+    assert_eq!(served(&one[0]), [&by_flags[..], &forwards.map(String::from)[..]].concat());
+}
+
+#[test]
+fn what_is_added_here_is_in_the_plan() {
+    let all = plans("own.Corefile");
+    let [plan] = &all[..] else { panic!("{} plans", all.len()) };
+    let expected = common::plan(&[
+        "--zone",
+        "distributed.local.",
+        "--cluster",
+        "cluster.local. a- 10.8.0.1 10.8.0.2:5353",
+        "--cluster",
+        "cluster.local. b- [2001:db8::1]:53",
+        "--zone",
+        "Other.local.",
+        "--cluster",
+        "cluster.local. c- 10.10.0.1",
+        "--forward",
+        ". 192.0.2.53 192.0.2.54",
+        "--deadline",
+        "700ms",
+        "--on-missing",
+        "partial",
+        "--min-clusters",
+        "1",
+        "--keep-on-empty",
+        "30s",
+        "--keep-for",
+        "2h",
+        "--keep",
+        "10000",
+        "--cache",
+        "500",
+        "--cache-for",
+        "60s",
+        "--max-udp-payload",
+        "1400",
+        "--policy",
+        "round-robin",
+        "--max-fails",
+        "3",
+        "--max-queries",
+        "1000",
+        "--listen",
+        "127.0.0.1:1053",
+        "--listen",
+        "[::1]:1053",
+    ]);
+    let mut settings = expected.settings.clone();
+    settings.workers = plan.settings.workers;
+    assert_eq!(format!("{:?}", plan.settings), format!("{settings:?}"));
+    assert_eq!(plan.summary(), expected.summary());
+}
+
+/// The parts of a case: its title, the file, and what is said of it.
+fn cases(text: &str) -> Vec<(String, String, String)> {
+    let cases = text.split("====\n").filter(|case| !case.trim().is_empty()).map(|case| {
+        let (title, rest) = case.split_once('\n').expect("a title");
+        let (file, told) = rest.split_once("----\n").expect("what is said");
+        (title.to_string(), file.to_string(), told.to_string())
+    });
+    cases.collect()
+}
+
+/// `GATHERSRV_WRITE=1` writes down what is said now, to be read before it is
+/// kept.
+#[test]
+fn every_mistake_is_told_with_its_line() {
+    let text = std::fs::read_to_string(here("wrong.txt")).unwrap();
+    let cases = cases(&text);
+    assert!(cases.len() >= 40);
+    let mut written = String::new();
+    for (title, file, told) in &cases {
+        let mistakes = match read_text("Corefile", file, &Settings::default()) {
+            Ok(_) => panic!("{title}: no mistake is found"),
+            Err(mistakes) => format!("{mistakes}\n"),
+        };
+        written += &format!("{title}\n{file}----\n{mistakes}====\n");
+        if std::env::var_os("GATHERSRV_WRITE").is_none() {
+            assert_eq!(&mistakes, told, "{title}");
+        }
+    }
+    if std::env::var_os("GATHERSRV_WRITE").is_some() {
+        std::fs::write(here("wrong.txt"), written).unwrap();
+    }
+}
+
+#[test]
+fn an_imported_file_is_marked_by_its_own_name() {
+    let directory = std::env::temp_dir().join(format!("gathersrv-corefile-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("zones")).unwrap();
+    std::fs::write(directory.join("Corefile"), "import zones/*.conf\n").unwrap();
+    std::fs::write(directory.join("zones/a.conf"), "a. {\n  forward . 10.8.0.1\n}\n").unwrap();
+    std::fs::write(directory.join("zones/b.conf"), "b. {\n  forwart . 10.8.0.1\n}\n").unwrap();
+    let told = corefile::read(&directory.join("Corefile"), &Settings::default());
+    let told = told.map(|_| ()).unwrap_err().to_string();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(told.contains("zones/b.conf:2:3: there is no directive 'forwart'"), "{told}");
+    assert!(told.contains("did you mean 'forward'?"), "{told}");
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    let words = [
+        "{",
+        "}",
+        "\n",
+        "\n",
+        " ",
+        "\"",
+        "\\",
+        "#",
+        ",",
+        "(a)",
+        "import",
+        "a",
+        "z.",
+        "k. a-",
+        "gathersrv z. {\n",
+        "forward . 127.0.0.1:5300\n",
+        "k.:5300 {\n",
+        "cache 30",
+        "bind ::1",
+        "{$X}",
+        "{%X%}",
+        "deadline 1s",
+        "10.8.0.1",
+        "on-missing",
+        "cancel",
+        "bufsize",
+        "tls://",
+        "\u{e9}",
+        "\t",
+        "\r\n",
+        "min-clusters 9",
+        "serve_stale",
+        ":",
+        "/etc/resolv.conf",
+        "import *",
+    ];
+    prop_oneof![
+        4 => proptest::sample::select(words.to_vec()).prop_map(String::from),
+        1 => "\\PC{0,6}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_to_its_end(pieces in proptest::collection::vec(piece(), 0..40)) {
+        promise::run(pieces.join("").as_bytes());
+        promise::run(pieces.join(" ").as_bytes());
+    }
+
+    #[test]
+    fn so_is_an_example_that_was_tampered_with(
+        example in proptest::sample::select(vec!["seed.Corefile", "own.Corefile", "one-block.Corefile"]),
+        at in 0.0..1.0f64,
+        len in 0usize..12,
+        piece in piece(),
+    ) {
+        let text = std::fs::read_to_string(here(example)).unwrap();
+        let chars: Vec<char> = text.chars().collect();
+        let at = (chars.len() as f64 * at) as usize;
+        let until = (at + len).min(chars.len());
+        let text: String = chars[..at].iter().chain(&piece.chars().collect::<Vec<_>>())
+            .chain(&chars[until..]).collect();
+        promise::run(text.as_bytes());
+    }
+}
