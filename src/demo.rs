@@ -208,7 +208,7 @@ async fn converse(cluster: &Cluster, mut stream: TcpStream) -> io::Result<()> {
 
 /// Asks the daemon, and shows what it serves, how to ask it, and its answer.
 pub fn show(plan: &Plan, running: &Running) -> Result<String, DemoError> {
-    let listen = running.listen.concat();
+    let listen = running.listen().concat();
     let Some(&addr) = listen.first() else {
         return Err(DemoError::Answer("the daemon listens nowhere".into()));
     };

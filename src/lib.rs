@@ -30,7 +30,7 @@
 //! Imports run one way: [`wire`] knows nothing of the others; [`config`] makes a
 //! [`config::Plan`] that all share, from flags or from a file ([`corefile`]); [`engine`] is a state machine without
 //! sockets, tasks or clock; [`net`] has the only sockets; [`run`] is what the
-//! command line ([`cli`]) asks for. [`demo`] and [`explain`] go through the
+//! command line ([`cli`]) asks for, and [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
 //! same engine and sockets as the daemon; [`show`] prints messages.
 //!
 //! Rules such as `R2` or `M5` in comments, tests and answers are those of the
@@ -43,6 +43,7 @@ pub mod demo;
 pub mod engine;
 pub mod explain;
 pub mod net;
+pub mod reload;
 pub mod run;
 pub mod show;
 pub mod wire;

@@ -5,7 +5,8 @@ use crate::config::{self, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
-use crate::net::{CannotRun, Running, Signals};
+use crate::net::{CannotRun, Running, Signals, Wake};
+use crate::reload::Reloader;
 use crate::wire::name::FlatName;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
@@ -122,27 +123,39 @@ fn plans(written: Written) -> Result<Vec<Plan>, Failure> {
 
 fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
     start_log(log);
-    let mut plans = plans(written)?;
-    for plan in &plans {
-        warn(plan);
-    }
     let mut signals = Signals::take()?;
-    let shared: Vec<Arc<Plan>> = plans.iter().cloned().map(Arc::new).collect();
+    let (plans, mut reloader) = match written {
+        Written::Flags(_) => (plans(written)?, None),
+        Written::File(path, defaults) => {
+            let read = corefile::read(&path, &defaults)?;
+            let reloader = Reloader::new(path, defaults, &read, signals.changes());
+            (read.plans, Some(reloader))
+        }
+    };
+    plans.iter().for_each(warn);
+    let shared: Vec<Arc<Plan>> = plans.into_iter().map(Arc::new).collect();
     let mut running = Running::start(&shared)?;
-    for (plan, listen) in plans.iter_mut().zip(&running.listen) {
-        plan.settings.listen.clone_from(listen);
+    for (plan, listen) in shared.iter().zip(running.listen()) {
+        let mut plan = Plan::clone(plan);
+        plan.settings.listen = listen;
         for line in plan.summary() {
             println!("{line}");
         }
     }
     println!("ready");
-    signals.wait(&mut running)?;
+    loop {
+        match (signals.wait(&mut running)?, &mut reloader) {
+            (Wake::Stop, _) => break,
+            (wake, Some(reloader)) => reloader.reload(&mut running, wake == Wake::Hangup),
+            (_, None) => tracing::info!("there is no file to read again: flags say what is served"),
+        }
+    }
     running.stop();
     Ok(())
 }
 
 /// What an operator should know before the daemon serves.
-fn warn(plan: &Plan) {
+pub(crate) fn warn(plan: &Plan) {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
@@ -174,7 +187,7 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     print!("{shown}");
     if !flags.once {
         println!("ready");
-        signals.wait(&mut running)?;
+        while signals.wait(&mut running)? != Wake::Stop {}
     }
     running.stop();
     Ok(())

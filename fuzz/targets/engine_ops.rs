@@ -74,7 +74,7 @@ impl Run {
             5 => self.again(input),
             6 => self.lab.pass(Duration::from_micros(u64::from(input.number()) * 5)),
             7 => self.trouble(input),
-            8 => self.lab.engine.set_plan(plans()[usize::from(input.octet()) % 4].clone()),
+            8 => self.lab.set_plan(plans()[usize::from(input.octet()) % 4].clone()),
             _ => {
                 let len = usize::from(input.octet());
                 let packet = input.take(len).to_vec();

@@ -7,7 +7,7 @@
 use super::diagnose::{Diagnostic, close_to};
 use super::lexer::{self, Environment};
 use super::source::{Place, Sources, Token};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Imports inside imports.
@@ -26,8 +26,9 @@ pub struct Expander<'a> {
     pub alone: bool,
     /// What has been read.
     pub sources: Sources,
-    /// Every file that was read, for whoever watches them.
-    pub files: Vec<PathBuf>,
+    /// The directories of what was read and looked for, for whoever watches
+    /// them.
+    pub directories: BTreeSet<PathBuf>,
     /// What was wrong so far.
     pub mistakes: Vec<Diagnostic>,
     snippets: BTreeMap<String, Vec<Token>>,
@@ -53,7 +54,7 @@ impl<'a> Expander<'a> {
             environment,
             alone,
             sources: Sources::default(),
-            files: Vec::new(),
+            directories: BTreeSet::new(),
             mistakes: Vec::new(),
             snippets: BTreeMap::new(),
             out: Vec::new(),
@@ -69,7 +70,7 @@ impl<'a> Expander<'a> {
     }
 
     fn file(&mut self, path: &Path, text: &str) {
-        self.files.push(path.to_path_buf());
+        self.directories.insert(beside(path, ""));
         let file = self.sources.add(path.display().to_string(), text);
         let tokens = lexer::words(file, text, self.environment, &mut self.mistakes);
         self.tokens(tokens, path);
@@ -176,6 +177,10 @@ impl<'a> Expander<'a> {
             };
             return wrong(format!("there is no snippet and no file '{name}'"), &remedy);
         }
+        let wanted_in = beside(&beside(from, name), "");
+        if wanted_in.is_dir() {
+            self.directories.insert(wanted_in);
+        }
         let found = match glob::glob(&beside(from, name).to_string_lossy()) {
             Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect(),
             Err(error) => {
@@ -210,7 +215,7 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// A path as written in the file `from`.
+/// A path as written in the file `from`; its directory for an empty name.
 fn beside(from: &Path, name: &str) -> PathBuf {
     from.parent().unwrap_or(Path::new("")).join(name)
 }

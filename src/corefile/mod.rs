@@ -18,6 +18,7 @@ pub use diagnose::Mistakes;
 
 use crate::config::{Plan, Settings};
 use expand::Expander;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be served.
@@ -25,8 +26,9 @@ use std::path::{Path, PathBuf};
 pub struct Corefile {
     /// One plan for each set of addresses.
     pub plans: Vec<Plan>,
-    /// Every file it was read from.
-    pub files: Vec<PathBuf>,
+    /// The directories it was read from: a change of it is a change in one of
+    /// them.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 /// Reads a file and what it imports. `defaults` hold where it says nothing.
@@ -51,7 +53,7 @@ fn understand(
 ) -> Result<Corefile, Mistakes> {
     let alone = expander.alone;
     let tokens = expander.expand(path, text);
-    let Expander { sources, files, mut mistakes, .. } = expander;
+    let Expander { sources, directories, mut mistakes, .. } = expander;
     let before = mistakes.len();
     let blocks = blocks::parse(tokens, &mut mistakes);
     if mistakes.len() > before {
@@ -73,7 +75,7 @@ fn understand(
         )));
     }
     if mistakes.is_empty() {
-        Ok(Corefile { plans, files })
+        Ok(Corefile { plans, directories })
     } else {
         Err(diagnose::show(mistakes, &sources))
     }

@@ -20,6 +20,19 @@ pub struct LivePlan {
     pub plan: Arc<Plan>,
     /// For each of [`Plan::servers`], the engine's number for it.
     pub servers: Vec<usize>,
+    /// What each zone is, clusters and settings included, in a number: of two
+    /// plans' zones with the same, the answers are the same.
+    pub meanings: Vec<u64>,
+}
+
+impl LivePlan {
+    /// What is behind a route; forwards are only themselves.
+    pub fn meaning(&self, route: Route) -> Option<u64> {
+        match route {
+            Route::Zone(zone) => self.meanings.get(zone).copied(),
+            Route::Forward(_) => None,
+        }
+    }
 }
 
 /// How a question is put to the clusters.
@@ -373,6 +386,11 @@ impl Gather {
         std::mem::swap(&mut self.question, &mut waiter.question);
         self.edns = waiter.edns;
         true
+    }
+
+    /// What is behind its route ([`LivePlan::meaning`]).
+    pub fn meaning(&self) -> Option<u64> {
+        self.plan.meaning(self.route)
     }
 
     /// The servers that can answer a sub-question, as the engine numbers them.

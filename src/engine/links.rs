@@ -260,6 +260,18 @@ impl Links {
         }
     }
 
+    /// No more questions for this server; its sockets close when those in
+    /// flight are done. Should it be named again, nothing is held against it.
+    pub fn leave(&mut self, server: usize, out: &mut Outbox) {
+        let known = &mut self.servers[server];
+        known.health = Health::default();
+        known.rtt = Rtt::default();
+        let links = known.udp.iter_mut().map(Option::take).chain([known.tcp.take()]);
+        for index in links.flatten().collect::<Vec<_>>() {
+            self.retire(index, out);
+        }
+    }
+
     fn close(&mut self, index: u32, out: &mut Outbox) {
         let link = &mut self.links[index as usize];
         link.open = false;

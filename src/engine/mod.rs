@@ -47,7 +47,7 @@ pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
 pub use time::Time;
 
-use crate::config::Plan;
+use crate::config::{Plan, Zone};
 use crate::wire::name::FlatName;
 use ahash::RandomState;
 use gather::{Gather, LivePlan};
@@ -56,9 +56,11 @@ use merge::Merger;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use wheel::Wheel;
 
@@ -73,13 +75,36 @@ pub struct Kept {
     pub evictions: u64,
 }
 
+/// Questions one worker keeps.
+fn kept(plan: &Plan) -> usize {
+    let settings = &plan.settings;
+    settings.cache.max(settings.keep).div_ceil(settings.workers.get())
+}
+
 /// Makes the plan's servers known to the engine.
 fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
     let servers: Vec<usize> = plan.servers.iter().map(|&addr| links.server(addr)).collect();
     for (&server, question) in servers.iter().zip(probe::questions(&plan)) {
         links.servers[server].probe_question = question;
     }
-    Rc::new(LivePlan { plan, servers })
+    let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
+    Rc::new(LivePlan { plan, servers, meanings })
+}
+
+/// Everything an answer from this zone depends on.
+fn meaning(plan: &Plan, zone: &Zone) -> u64 {
+    let clusters = zone.clusters.iter();
+    let servers: Vec<_> = clusters.flat_map(|c| &c.servers).map(|&n| plan.servers[n]).collect();
+    let mut hasher = std::hash::DefaultHasher::new();
+    // What Debug shows is all there is; the order of the servers aside, which
+    // are numbered anew in each plan.
+    let clusters: Vec<_> =
+        zone.clusters.iter().map(|c| (&c.suffix, &c.prefix, c.servers.len())).collect();
+    let mut settings = plan.settings.clone();
+    settings.listen.clear();
+    format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
+    plan.forwards.is_empty().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One engine serves one worker: it has one owner and no locks.
@@ -124,8 +149,7 @@ impl Engine {
         let merger = Merger::new(hasher());
         let (slots, shared, sharing) = (hasher(), hasher(), hasher());
         let (stored, clients) = (hasher(), hasher());
-        let settings = &plan.settings;
-        let kept = settings.cache.max(settings.keep).div_ceil(settings.workers.get());
+        let kept = kept(&plan);
         let mut links = Links::new(rng, slots);
         let plan = live(plan, &mut links);
         Engine {
@@ -150,9 +174,16 @@ impl Engine {
         }
     }
 
-    /// New configuration. Queries in flight finish on the one they came under.
-    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+    /// New configuration. Queries in flight finish on the one they came under,
+    /// and what is kept of zones that have not changed is still good.
+    pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
+        self.store.bound(kept(&plan));
         self.plan = live(plan, &mut self.links);
+        for server in 0..self.links.servers.len() {
+            if !self.plan.servers.contains(&server) {
+                self.forget(now, server, out);
+            }
+        }
     }
 
     /// When [`Self::on_timeout`] is due: never later than something is.
@@ -161,6 +192,13 @@ impl Engine {
             (Some(query), Some(probe)) => Some(query.min(probe)),
             (query, probe) => query.or(probe),
         }
+    }
+
+    /// The longest time a query in flight may still take.
+    pub fn deadline(&self) -> Duration {
+        let live = self.gathers.iter().filter(|gather| gather.live);
+        let plans = live.map(|gather| gather.plan.plan.settings.deadline);
+        plans.fold(self.plan.plan.settings.deadline, Duration::max)
     }
 
     /// Queries not answered yet.

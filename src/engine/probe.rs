@@ -52,13 +52,24 @@ impl Engine {
         let settings = &self.plan.plan.settings;
         let (max_fails, patience) = (settings.max_fails, settings.deadline / 4);
         let known = &mut self.links.servers[server];
-        if known.health.missed(now, max_fails, patience) {
+        // One that only queries of an earlier plan know is not asked again.
+        let named = self.plan.servers.contains(&server);
+        if named && known.health.missed(now, max_fails, patience) {
             out.notices.push(super::outbox::Notice::Out(known.addr));
             self.counters.taken_out += 1;
             if let Some(at) = known.health.next_probe(now) {
                 self.probes.set(server as u32, at);
             }
         }
+    }
+
+    /// A server that no plan names any more.
+    pub(super) fn forget(&mut self, now: Time, server: usize, out: &mut Outbox) {
+        self.probes.cancel(server as u32);
+        if let Some(probe) = self.links.servers[server].probe.take() {
+            self.links.release(now, probe.link, probe.id, out);
+        }
+        self.links.leave(server, out);
     }
 
     /// A server answered a question of ours.

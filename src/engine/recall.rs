@@ -10,7 +10,6 @@ use super::time::Time;
 use crate::config::{OnMissing, Route};
 use crate::wire::edns::OPT_LEN;
 use domain::base::iana::Rcode;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// An answer asked for this often since it was kept is in demand, ...
@@ -39,7 +38,7 @@ impl Engine {
         let cd = asker.header.cd();
         let Some(entry) = self.store.find(key, asker.question, cd) else { return false };
         let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
-        if outdated || !Rc::ptr_eq(&entry.gather.plan, &plan) {
+        if outdated || entry.gather.meaning() != plan.meaning(route) {
             return false;
         }
         entry.hits += 1;
@@ -103,6 +102,9 @@ impl Engine {
         }
         let (key, cd) = (gather.share_key, gather.header.cd());
         let Some(entry) = self.store.find(key, &gather.question, cd) else { return };
+        if entry.gather.meaning() != gather.meaning() {
+            return;
+        }
         for sub in gather.subs_mut() {
             let patience = if missing(sub.progress) {
                 if stale { settings.keep_for } else { continue }

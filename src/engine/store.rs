@@ -97,6 +97,17 @@ impl Store {
         }
     }
 
+    /// Room for `most` entries from now on. With less room than is taken, it
+    /// begins anew.
+    pub fn bound(&mut self, most: usize) {
+        self.most = most;
+        if self.entries.len() > most {
+            self.entries.clear();
+            self.index.clear();
+            (self.hand, self.octets) = (0, 0);
+        }
+    }
+
     /// Entries held.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -11,7 +11,6 @@ use super::merge::limit;
 use super::outbox::Outbox;
 use super::time::Time;
 use crate::wire::reply::Summary;
-use std::rc::Rc;
 
 /// Octets of a message that say which query it belongs to.
 const ID: usize = 2;
@@ -28,8 +27,7 @@ impl Engine {
             && !last.stale
             && last.reply.get(ID..) == packet.get(ID..)
             && last.question == sub.question
-            && entry.gather.route == gather.route
-            && Rc::ptr_eq(&entry.gather.plan, &gather.plan);
+            && entry.gather.meaning() == gather.meaning();
         if same { last.summary() } else { None }
     }
 

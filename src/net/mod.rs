@@ -1,6 +1,6 @@
 //! The only sockets, and the only clock.
 //!
-//! [`Running::start`] binds the listeners and starts one [`worker`] per core: a
+//! [`Running::start`] ([`running`]) binds the listeners and starts one [`worker`] per core: a
 //! thread, a single-threaded runtime, its own listening sockets ([`sockets`]),
 //! engine and links. Equal questions come to the same worker ([`steer`]), and a
 //! packet never leaves its worker: no lock, no atomic and no task per datagram
@@ -13,6 +13,8 @@ mod datagrams;
 pub mod frames;
 mod limits;
 mod once;
+mod running;
+mod signals;
 mod sockets;
 mod steer;
 mod streams;
@@ -20,15 +22,10 @@ mod tcp_link;
 mod worker;
 
 pub use once::ask;
+pub use running::Running;
+pub use signals::{Signals, Wake};
 
-use crate::config::Plan;
-use limits::ConnectionLimits;
-use sockets::Listener;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// The daemon cannot run: the host's or the operator's to mend.
 #[derive(Debug)]
@@ -56,58 +53,6 @@ impl CannotRun {
             what: "cannot start".into(),
             why,
             remedy: "see whether the process may have more threads, memory or files".into(),
-        }
-    }
-}
-
-/// A daemon whose workers are running.
-pub struct Running {
-    /// Where each plan is served; ports the system picked are filled in.
-    pub listen: Vec<Vec<SocketAddr>>,
-    stop: watch::Sender<bool>,
-    ended: mpsc::UnboundedReceiver<CannotRun>,
-    workers: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Running {
-    /// Binds every listener and starts the workers: for each plan its own,
-    /// which share nothing with the others'.
-    pub fn start(plans: &[Arc<Plan>]) -> Result<Self, CannotRun> {
-        let mut bound = Vec::new();
-        for plan in plans {
-            let workers = plan.settings.workers.get();
-            bound.push(sockets::bind_all(&plan.settings.listen, workers)?);
-        }
-        let listen = bound.iter().map(|all| all.iter().map(|bound| bound.addr).collect());
-        let (stop, stopped) = watch::channel(false);
-        let limits = Arc::new(ConnectionLimits::default());
-        let (end, ended) = mpsc::unbounded_channel();
-        let mut running = Running { listen: listen.collect(), stop, ended, workers: Vec::new() };
-        for (plan, listeners) in plans.iter().zip(&bound) {
-            for _ in 0..plan.settings.workers.get() {
-                let seed = fresh_seed()?;
-                let own = listeners.iter().map(Listener::open).collect::<Result<Vec<_>, _>>()?;
-                let (plan, stopped, limits) = (plan.clone(), stopped.clone(), limits.clone());
-                let n = running.workers.len();
-                let watchdog = Watchdog { end: end.clone(), worker: n };
-                let thread = std::thread::Builder::new().name(format!("worker-{n}"));
-                let started = thread.spawn(move || {
-                    if let Err(error) = worker::run(plan, seed, own, stopped, limits) {
-                        watchdog.report(error);
-                    }
-                });
-                running.workers.push(started.map_err(CannotRun::start)?);
-            }
-        }
-        Ok(running)
-    }
-
-    /// Stops listening, waits until the queries in flight are answered, and
-    /// ends. Bounded by the deadline.
-    pub fn stop(self) {
-        let _ = self.stop.send(true);
-        for worker in self.workers {
-            let _ = worker.join();
         }
     }
 }
@@ -140,40 +85,5 @@ impl Drop for Watchdog {
         if std::thread::panicking() {
             self.report(std::io::Error::other("it panicked"));
         }
-    }
-}
-
-/// SIGTERM and SIGINT, taken from the moment this is made.
-pub struct Signals {
-    runtime: Runtime,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// From now on the signals are ours.
-    pub fn take() -> Result<Self, CannotRun> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(CannotRun::start)?;
-        let (terminate, interrupt) = {
-            let _inside = runtime.enter();
-            let terminate = signal(SignalKind::terminate()).map_err(CannotRun::start)?;
-            (terminate, signal(SignalKind::interrupt()).map_err(CannotRun::start)?)
-        };
-        Ok(Signals { runtime, terminate, interrupt })
-    }
-
-    /// Waits for a signal, or for a worker that cannot go on.
-    pub fn wait(&mut self, running: &mut Running) -> Result<(), CannotRun> {
-        let Signals { runtime, terminate, interrupt } = self;
-        runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => Ok(()),
-                _ = interrupt.recv() => Ok(()),
-                Some(error) = running.ended.recv() => Err(error),
-            }
-        })
     }
 }

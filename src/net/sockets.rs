@@ -39,9 +39,20 @@ pub struct Opened {
     pub wildcard: bool,
 }
 
-/// Finds every address free, or says which is not and what to do.
-pub fn bind_all(listen: &[SocketAddr], workers: usize) -> Result<Vec<Listener>, CannotRun> {
-    listen.iter().map(|&addr| Listener::probe(addr, workers)).collect()
+/// Finds every address free, or says which is not and what to do. Those `held`
+/// are this process's own already.
+pub fn bind_all(
+    listen: &[SocketAddr],
+    workers: usize,
+    held: &[SocketAddr],
+) -> Result<Vec<Listener>, CannotRun> {
+    let found = listen.iter().map(|&addr| {
+        if held.contains(&addr) {
+            return Ok(Listener { addr, steering: Steering::new(workers) });
+        }
+        Listener::probe(addr, workers)
+    });
+    found.collect()
 }
 
 impl Listener {

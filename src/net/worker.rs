@@ -303,6 +303,17 @@ pub async fn flush_rounds(shared: Shared) {
     }
 }
 
+/// Takes over new configurations.
+async fn take_plans(shared: Shared, mut plans: mpsc::UnboundedReceiver<Arc<Plan>>) {
+    while let Some(plan) = plans.recv().await {
+        let mut worker = shared.borrow_mut();
+        let worker = &mut *worker;
+        let now = worker.now();
+        worker.engine.set_plan(now, plan, &mut worker.outbox);
+        worker.flush(&shared);
+    }
+}
+
 /// Waits for timers and lets the engine know.
 pub async fn keep_time(shared: Shared) {
     let timer = shared.borrow().timer.clone();
@@ -328,29 +339,33 @@ pub async fn keep_time(shared: Shared) {
     }
 }
 
+/// What a worker begins with.
+pub struct Birth {
+    /// What it serves.
+    pub plan: Arc<Plan>,
+    /// For its randomness (U2).
+    pub seed: [u8; 32],
+    /// Its own sockets.
+    pub listeners: Vec<Opened>,
+    /// What it is to serve from then on.
+    pub plans: mpsc::UnboundedReceiver<Arc<Plan>>,
+    /// Whether it is to stop.
+    pub stopped: watch::Receiver<bool>,
+    /// How many TCP clients there may be.
+    pub limits: Arc<ConnectionLimits>,
+}
+
 /// Runs a worker on this thread until it is told to stop.
-pub fn run(
-    plan: Arc<Plan>,
-    seed: [u8; 32],
-    opened: Vec<Opened>,
-    stopped: watch::Receiver<bool>,
-    limits: Arc<ConnectionLimits>,
-) -> io::Result<()> {
+pub fn run(birth: Birth) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(serve(plan, seed, opened, stopped, limits))
+    runtime.block_on(serve(birth))
 }
 
-async fn serve(
-    plan: Arc<Plan>,
-    seed: [u8; 32],
-    opened: Vec<Opened>,
-    mut stopped: watch::Receiver<bool>,
-    limits: Arc<ConnectionLimits>,
-) -> io::Result<()> {
-    let deadline = plan.settings.deadline;
+async fn serve(birth: Birth) -> io::Result<()> {
+    let Birth { plan, seed, listeners: opened, plans, mut stopped, limits } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -363,6 +378,7 @@ async fn serve(
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
         tokio::task::spawn_local(flush_rounds(shared.clone())),
+        tokio::task::spawn_local(take_plans(shared.clone(), plans)),
     ];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
@@ -382,6 +398,7 @@ async fn serve(
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
     }
+    let deadline = shared.borrow().engine.deadline();
     let end = Instant::now() + deadline + deadline / 4;
     while Instant::now() < end {
         let done = {

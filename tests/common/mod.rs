@@ -125,6 +125,12 @@ impl Lab {
         self.out.clear();
     }
 
+    /// New configuration.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.engine.set_plan(self.now, plan, &mut self.out);
+        self.collect();
+    }
+
     pub fn query(&mut self, client: Client, packet: &[u8]) {
         self.engine.on_query(self.now, client, packet, &mut self.out);
         self.collect();

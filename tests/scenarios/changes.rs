@@ -20,7 +20,7 @@ fn a_query_in_flight_finishes_on_the_plan_it_came_under() {
     let mut lab = Lab::new(&TWO);
     let old = ask_web(&mut lab);
     let start = lab.now;
-    lab.engine.set_plan(plan(&OTHER));
+    lab.set_plan(plan(&OTHER));
     let new = ask_web(&mut lab);
     assert_eq!(question_of(&new[0].packet), "web.cluster-c.local. A");
     lab.reply(old[1].link, &address(&old[1], 2));
@@ -41,7 +41,7 @@ fn q5_the_second_round_is_the_old_plans_too() {
     let mut lab = Lab::new(&TWO);
     lab.udp(&crate::actors::address_query("a-thing.distributed.local."));
     let first = lab.take_asked().remove(0);
-    lab.engine.set_plan(plan(&OTHER));
+    lab.set_plan(plan(&OTHER));
     lab.reply(first.link, &crate::actors::rcode(&first, domain::base::iana::Rcode::NXDOMAIN));
     let second = lab.take_asked();
     assert_eq!(second.len(), 2);
@@ -55,13 +55,65 @@ fn q5_the_second_round_is_the_old_plans_too() {
 fn a_zone_that_is_gone_still_answers_what_is_in_flight() {
     let mut lab = Lab::new(&ONE);
     let old = ask_web(&mut lab).remove(0);
-    lab.engine.set_plan(plan(&["--forward", ". 192.0.2.53"]));
+    lab.set_plan(plan(&["--forward", ". 192.0.2.53"]));
     lab.reply(old.link, &address(&old, 1));
     assert_eq!(addresses(&mut lab), [1]);
     let relayed = ask_web(&mut lab).remove(0);
     assert_eq!(question_of(&relayed.packet), "web.distributed.local. A");
     lab.reply(relayed.link, &address(&relayed, 2));
     assert_eq!(addresses(&mut lab), [2]);
+    lab.assert_idle();
+}
+
+#[test]
+fn what_is_kept_of_a_zone_that_has_not_changed_outlives_the_plan() {
+    const KEEP: [&str; 4] = ["--cache", "100", "--keep", "100"];
+    let with = |more: &[&'static str]| plan(&[&TWO[..], &KEEP, more].concat());
+    let mut lab = Lab::with_plan(with(&[]), [7; 32]);
+    for asked in ask_web(&mut lab) {
+        lab.reply(asked.link, &address(&asked, 1));
+    }
+    assert_eq!(addresses(&mut lab), [1]);
+    // Another zone in front: the same zone, with another number.
+    let more = ["--zone", "y.", "--cluster", "k. a- 10.10.0.1"];
+    lab.set_plan(plan(&[&more[..], &TWO, &KEEP].concat()));
+    assert!(ask_web(&mut lab).is_empty());
+    assert_eq!(addresses(&mut lab), [1]);
+    // Another setting: asked anew.
+    lab.set_plan(with(&["--min-clusters", "2"]));
+    assert_eq!(ask_web(&mut lab).len(), 2);
+    lab.pass(DEADLINE);
+    lab.assert_idle();
+}
+
+#[test]
+fn m6_the_last_good_answer_of_another_cluster_does_not_fill_in() {
+    let zone = |a: &'static str, b: &'static str| {
+        plan(&["--zone", "distributed.local.", "--cluster", a, "--cluster", b, "--keep", "100"])
+    };
+    let (a, b) = ("k. a- 10.8.0.1", "k. b- 10.9.0.1");
+    let mut lab = Lab::with_plan(zone(a, b), [7; 32]);
+    for (n, asked) in ask_web(&mut lab).iter().enumerate() {
+        lab.reply(asked.link, &address(asked, n as u8));
+    }
+    assert_eq!(addresses(&mut lab), [0, 1]);
+    lab.set_plan(zone(b, a));
+    let asked = ask_web(&mut lab);
+    lab.reply(asked[0].link, &address(&asked[0], 1));
+    lab.pass(DEADLINE);
+    assert_eq!(addresses(&mut lab), [1]);
+}
+
+#[test]
+fn sockets_to_servers_that_are_not_named_any_more_stayed_open() {
+    let mut lab = Lab::new(&TWO);
+    let old = ask_web(&mut lab);
+    lab.set_plan(plan(&OTHER));
+    assert!(lab.closed.is_empty(), "questions are in flight on them");
+    for asked in &old {
+        lab.reply(asked.link, &address(asked, 1));
+    }
+    assert_eq!(lab.closed.len(), 2);
     lab.assert_idle();
 }
 

@@ -15,11 +15,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Directives that work.
-const KNOWN: [&str; 7] = ["gathersrv", "forward", "cache", "bind", "bufsize", "cancel", "errors"];
+const KNOWN: [&str; 8] =
+    ["gathersrv", "forward", "cache", "bind", "bufsize", "cancel", "errors", "reload"];
 
 /// Directives of CoreDNS that have no part in this program so far, and what to
 /// do without them.
-const UNSUPPORTED: [(&str, &str); 14] = [
+const UNSUPPORTED: [(&str, &str); 13] = [
     ("acl", "keep strangers out with 'bind' or a firewall"),
     ("debug", "start with --log debug"),
     ("health", "take it out"),
@@ -28,7 +29,6 @@ const UNSUPPORTED: [(&str, &str); 14] = [
     ("loop", "take it out"),
     ("prometheus", "take it out"),
     ("ready", "take it out; 'ready' is printed when the sockets are bound"),
-    ("reload", "take it out, and start the daemon again after a change"),
     ("tls", "take it out"),
     ("whoami", "take it out; 'gathersrv check' prints what is served"),
     ("kubernetes", "leave the zone to CoreDNS, and forward it there"),
@@ -203,6 +203,7 @@ impl Reader<'_> {
             "bind" => self.bind(directive, site),
             "bufsize" => self.bufsize(directive, site),
             "cancel" => self.cancel(directive, site),
+            "reload" => self.reload(directive),
             // Errors are logged in any case.
             "errors" => self.nothing_more(directive, &directive.args),
             other => {

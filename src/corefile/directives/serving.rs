@@ -1,4 +1,5 @@
-//! How a block listens and answers: `bind`, `bufsize`, `cancel`, `cache`.
+//! How a block listens and answers: `bind`, `bufsize`, `cancel`, `cache`,
+//! `reload`.
 
 use super::{Reader, Set, Site};
 use crate::config::Settings;
@@ -93,6 +94,18 @@ impl Reader<'_> {
             None => {
                 let place = directive.name.place;
                 site.settings.deadline = Some(Set { value: Duration::from_secs(5), place });
+            }
+        }
+    }
+
+    /// Changes are noticed as they happen, so how often to look makes no
+    /// difference; not to look at all would.
+    pub(super) fn reload(&mut self, directive: &Directive) {
+        self.nothing_more(directive, directive.args.get(2..).unwrap_or_default());
+        for word in directive.args.iter().take(2) {
+            if self.time(word).is_some_and(|interval| interval.is_zero()) {
+                let wrong = "changes cannot be left unnoticed";
+                self.wrong(word.place, wrong, "write a time, or none");
             }
         }
     }

@@ -1,0 +1,150 @@
+//! The workers, from start to stop, and through changes of the configuration.
+//!
+//! Each plan has workers of its own, which share nothing with another's. When
+//! the configuration changes, those whose addresses stay get the new plan and
+//! keep their sockets; those whose addresses are gone answer what is in flight
+//! and end.
+
+use super::limits::ConnectionLimits;
+use super::sockets::{self, Listener};
+use super::{CannotRun, Watchdog, fresh_seed, worker};
+use crate::config::Plan;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, watch};
+
+/// The workers of one plan.
+struct Group {
+    plan: Arc<Plan>,
+    /// Where it is served; ports the system picked are filled in.
+    listen: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    /// How each worker learns of a new plan.
+    plans: Vec<mpsc::UnboundedSender<Arc<Plan>>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// A daemon whose workers are running.
+pub struct Running {
+    groups: Vec<Group>,
+    /// Those that have been told to end.
+    ending: Vec<Group>,
+    limits: Arc<ConnectionLimits>,
+    end: mpsc::UnboundedSender<CannotRun>,
+    pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
+    started: usize,
+}
+
+/// Two plans that the same sockets can serve.
+fn same_sockets(a: &Plan, b: &Plan) -> bool {
+    a.settings.listen == b.settings.listen && a.settings.workers == b.settings.workers
+}
+
+impl Running {
+    /// Binds every listener and starts the workers.
+    pub fn start(plans: &[Arc<Plan>]) -> Result<Self, CannotRun> {
+        let (end, ended) = mpsc::unbounded_channel();
+        let limits = Arc::new(ConnectionLimits::default());
+        let (groups, ending) = (Vec::new(), Vec::new());
+        let mut running = Running { groups, ending, limits, end, ended, started: 0 };
+        let mut bound = Vec::new();
+        for plan in plans {
+            bound.push(sockets::bind_all(&plan.settings.listen, plan.settings.workers.get(), &[])?);
+        }
+        for (plan, listeners) in plans.iter().zip(&bound) {
+            let group = running.group(plan, listeners)?;
+            running.groups.push(group);
+        }
+        Ok(running)
+    }
+
+    /// Where each plan is served.
+    pub fn listen(&self) -> Vec<Vec<SocketAddr>> {
+        self.groups.iter().map(|group| group.listen.clone()).collect()
+    }
+
+    /// Serves other plans from now on. If new addresses cannot be listened on,
+    /// everything stays as it is.
+    pub fn reload(&mut self, plans: &[Arc<Plan>]) -> Result<(), CannotRun> {
+        // Addresses that another set of workers will share are ours already.
+        let held: Vec<SocketAddr> = self.listen().concat();
+        let mut bound = Vec::new();
+        for plan in plans {
+            let stays = self.groups.iter().any(|group| same_sockets(&group.plan, plan));
+            let workers = plan.settings.workers.get();
+            let listeners = (!stays)
+                .then(|| sockets::bind_all(&plan.settings.listen, workers, &held))
+                .transpose()?;
+            bound.push(listeners);
+        }
+        let mut groups = Vec::new();
+        for (plan, listeners) in plans.iter().zip(bound) {
+            let group = match listeners {
+                Some(listeners) => self.group(plan, &listeners)?,
+                None => {
+                    let place = self.groups.iter().position(|g| same_sockets(&g.plan, plan));
+                    let Some(place) = place else { continue };
+                    let mut group = self.groups.swap_remove(place);
+                    group.plan = plan.clone();
+                    for worker in &group.plans {
+                        // One that has ended has reported it.
+                        let _ = worker.send(plan.clone());
+                    }
+                    group
+                }
+            };
+            groups.push(group);
+        }
+        for gone in std::mem::replace(&mut self.groups, groups) {
+            let _ = gone.stop.send(true);
+            self.ending.push(gone);
+        }
+        self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
+        Ok(())
+    }
+
+    fn group(&mut self, plan: &Arc<Plan>, listeners: &[Listener]) -> Result<Group, CannotRun> {
+        let (stop, stopped) = watch::channel(false);
+        let mut group = Group {
+            plan: plan.clone(),
+            listen: listeners.iter().map(|bound| bound.addr).collect(),
+            stop,
+            plans: Vec::new(),
+            workers: Vec::new(),
+        };
+        for _ in 0..plan.settings.workers.get() {
+            let (sender, plans) = mpsc::unbounded_channel();
+            let birth = worker::Birth {
+                plan: plan.clone(),
+                seed: fresh_seed()?,
+                listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
+                plans,
+                stopped: stopped.clone(),
+                limits: self.limits.clone(),
+            };
+            let watchdog = Watchdog { end: self.end.clone(), worker: self.started };
+            let thread = std::thread::Builder::new().name(format!("worker-{}", self.started));
+            let started = thread.spawn(move || {
+                if let Err(error) = worker::run(birth) {
+                    watchdog.report(error);
+                }
+            });
+            self.started += 1;
+            group.workers.push(started.map_err(CannotRun::start)?);
+            group.plans.push(sender);
+        }
+        Ok(group)
+    }
+
+    /// Stops listening, waits until the queries in flight are answered, and
+    /// ends. Bounded by the deadline.
+    pub fn stop(self) {
+        for group in &self.groups {
+            let _ = group.stop.send(true);
+        }
+        for worker in self.groups.into_iter().chain(self.ending).flat_map(|group| group.workers) {
+            let _ = worker.join();
+        }
+    }
+}
