@@ -2,7 +2,8 @@
 //! [`crate::config`], what is done with them in [`crate::run`].
 
 use crate::config::{
-    ConfigError, DEADLINES, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft, words,
+    Behaviour, ConfigError, DEADLINES, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft,
+    words,
 };
 use crate::engine::Transport;
 use crate::wire::edns::DEFAULT_PAYLOAD;
@@ -304,28 +305,31 @@ impl Serve {
     fn draft(&self, matches: &clap::ArgMatches) -> Result<Draft, ConfigError> {
         let listen = self.listen.iter().map(|word| words::listen("--listen", word));
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
-        let settings = Settings {
-            listen: listen.collect::<Result<_, _>>()?,
-            workers: workers.unwrap_or(NonZeroUsize::MIN),
-            max_udp_payload: self.max_udp_payload,
+        let behaviour = Behaviour {
             deadline: self.deadline,
+            min_clusters: self.min_clusters,
+            cache_for: self.cache_for,
+            keep_for: self.keep_for,
+            keep_on_empty: self.keep_on_empty,
             on_missing: match self.on_missing {
                 Missing::Stale => OnMissing::Stale,
                 Missing::Partial => OnMissing::Partial,
                 Missing::Fail => OnMissing::Fail,
             },
-            min_clusters: self.min_clusters,
             policy: match self.policy {
                 Order::Sequential => Policy::Sequential,
                 Order::RoundRobin => Policy::RoundRobin,
                 Order::Random => Policy::Random,
             },
+        };
+        let settings = Settings {
+            behaviour,
+            listen: listen.collect::<Result<_, _>>()?,
+            workers: workers.unwrap_or(NonZeroUsize::MIN),
+            max_udp_payload: self.max_udp_payload,
             max_fails: self.max_fails,
             cache: self.cache,
-            cache_for: self.cache_for,
             keep: self.keep,
-            keep_for: self.keep_for,
-            keep_on_empty: self.keep_on_empty,
             max_queries: self.max_queries,
             max_queries_per_client: self.max_queries_per_client,
             truncated: match self.truncated {
@@ -341,6 +345,7 @@ impl Serve {
                 place: format!("--zone {name}"),
                 name: name.clone(),
                 clusters: Vec::new(),
+                behaviour: None,
             })
             .collect();
         let places = |id| matches.indices_of(id).map(Iterator::collect::<Vec<_>>);
@@ -362,7 +367,11 @@ impl Serve {
         let forwards = self
             .forward
             .iter()
-            .map(|words| ForwardDraft { place: "--forward".into(), words: words.clone() })
+            .map(|words| ForwardDraft {
+                place: "--forward".into(),
+                words: words.clone(),
+                behaviour: None,
+            })
             .collect();
         Ok(Draft { settings, zones, forwards })
     }
@@ -375,7 +384,7 @@ fn deadline(word: &str) -> Result<Duration, String> {
 }
 
 fn cache_for(word: &str) -> Result<Duration, String> {
-    let most = Settings::default().cache_for;
+    let most = Behaviour::default().cache_for;
     let time = span(word)?;
     if time <= most { Ok(time) } else { Err("write a time up to '1h'".into()) }
 }

@@ -158,6 +158,7 @@ impl Clusters {
                 place: "--zone".into(),
                 name: "distributed.local.".into(),
                 clusters: clusters.collect(),
+                behaviour: None,
             }],
             forwards: Vec::new(),
         }

@@ -12,6 +12,7 @@ use gathersrv::config::{Plan, Settings};
 use gathersrv::corefile::{self, read_text};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corefile").join(name)
@@ -52,19 +53,25 @@ fn both_forms_of_the_published_example_are_what_flags_would_make() {
 fn what_is_added_here_is_in_the_plan() {
     let all = plans("own.Corefile");
     let [plan] = &all[..] else { panic!("{} plans", all.len()) };
-    let expected = common::plan(&[
-        "--zone",
-        "distributed.local.",
-        "--cluster",
-        "cluster.local. a- 10.8.0.1 10.8.0.2:5353",
-        "--cluster",
-        "cluster.local. b- [2001:db8::1]:53",
-        "--zone",
-        "Other.local.",
-        "--cluster",
-        "cluster.local. c- 10.10.0.1",
-        "--forward",
-        ". 192.0.2.53 192.0.2.54",
+    let shared = [
+        ["--cache", "500"],
+        ["--keep", "10000"],
+        ["--max-fails", "3"],
+        ["--max-queries", "1000"],
+        ["--max-udp-payload", "1400"],
+        ["--listen", "127.0.0.1:1053"],
+        ["--listen", "[::1]:1053"],
+        ["--zone", "distributed.local."],
+        ["--cluster", "cluster.local. a- 10.8.0.1 10.8.0.2:5353"],
+        ["--cluster", "cluster.local. b- [2001:db8::1]:53"],
+        ["--zone", "Other.local."],
+        ["--cluster", "cluster.local. c- 10.10.0.1"],
+        ["--forward", ". 192.0.2.53 192.0.2.54"],
+    ];
+    let by_flags = |more: &[&'static str]| common::plan(&[shared.as_flattened(), more].concat());
+    assert_eq!(plan.summary(), by_flags(&[]).summary());
+    let block = ["--cache-for", "60s", "--keep-for", "2h"];
+    let zone = [
         "--deadline",
         "700ms",
         "--on-missing",
@@ -73,31 +80,23 @@ fn what_is_added_here_is_in_the_plan() {
         "1",
         "--keep-on-empty",
         "30s",
-        "--keep-for",
-        "2h",
-        "--keep",
-        "10000",
-        "--cache",
-        "500",
-        "--cache-for",
-        "60s",
-        "--max-udp-payload",
-        "1400",
-        "--policy",
-        "round-robin",
-        "--max-fails",
-        "3",
-        "--max-queries",
-        "1000",
-        "--listen",
-        "127.0.0.1:1053",
-        "--listen",
-        "[::1]:1053",
-    ]);
-    let mut settings = expected.settings.clone();
-    settings.workers = plan.settings.workers;
-    assert_eq!(format!("{:?}", plan.settings), format!("{settings:?}"));
-    assert_eq!(plan.summary(), expected.summary());
+    ];
+    let first = by_flags(&[&block[..], &zone].concat());
+    assert_eq!(plan.zones[0].behaviour, first.zones[0].behaviour);
+    assert_eq!(plan.zones[1].behaviour, by_flags(&block).zones[1].behaviour);
+    let forward = by_flags(&["--deadline", "2s", "--policy", "round-robin"]);
+    let mut own = plan.forwards[0].behaviour.clone();
+    assert_eq!(own.cache_for, Duration::ZERO, "it says nothing of a cache");
+    own.cache_for = forward.forwards[0].behaviour.cache_for;
+    assert_eq!(own, forward.forwards[0].behaviour);
+    for (ours, theirs) in [
+        (plan.settings.cache, first.settings.cache),
+        (plan.settings.max_queries, first.settings.max_queries),
+        (plan.settings.max_fails as usize, first.settings.max_fails as usize),
+        (plan.settings.max_udp_payload.into(), first.settings.max_udp_payload.into()),
+    ] {
+        assert_eq!(ours, theirs);
+    }
 }
 
 /// The parts of a case: its title, the file, and what is said of it.

@@ -80,6 +80,7 @@ fn plan_keeping(zones: usize, clusters: usize, keep: usize) -> Arc<Plan> {
         place: String::from("--zone"),
         name: if n + 1 == zones { ZONE.into() } else { format!("zone-{n}.example.") },
         clusters: (0..clusters).map(words).collect(),
+        behaviour: None,
     };
     let settings = Settings { listen: Vec::new(), cache: 0, keep, ..Settings::default() };
     let draft = Draft { settings, zones: (0..zones).map(zone).collect(), forwards: Vec::new() };

@@ -1,6 +1,6 @@
 //! From words to a plan: every check that needs more than one word.
 
-use super::plan::{Cluster, Forward, Plan, Settings, Zone};
+use super::plan::{Behaviour, Cluster, Forward, Plan, Settings, Zone};
 use super::{ConfigError, meetings, words};
 use crate::wire::name::Suffix;
 use std::net::SocketAddr;
@@ -28,6 +28,8 @@ pub struct ZoneDraft {
     pub name: String,
     /// Its clusters: where each is written, and its words.
     pub clusters: Vec<(String, String)>,
+    /// Its behaviour, if it has one of its own.
+    pub behaviour: Option<Behaviour>,
 }
 
 /// A forward as written.
@@ -37,6 +39,8 @@ pub struct ForwardDraft {
     pub place: String,
     /// Zone and servers, in one string.
     pub words: String,
+    /// Its behaviour, if it has one of its own.
+    pub behaviour: Option<Behaviour>,
 }
 
 /// Checks a draft and makes it a plan, or says what is wrong first.
@@ -44,7 +48,7 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
     let mut servers = Servers::default();
     let mut zones: Vec<Zone> = Vec::new();
     for written in &draft.zones {
-        let zone = zone(written, &mut servers)?;
+        let zone = zone(written, &draft.settings, &mut servers)?;
         if zones.iter().any(|known| known.name.same(&zone.name)) {
             return Err(ConfigError {
                 place: written.place.clone(),
@@ -56,7 +60,8 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
     }
     let mut forwards: Vec<Forward> = Vec::new();
     for written in &draft.forwards {
-        let forward = forward(written, &zones, &mut servers)?;
+        let mut forward = forward(written, &zones, &mut servers)?;
+        forward.behaviour = behaviour(&written.behaviour, &draft.settings);
         if forwards.iter().any(|known| known.name.same(&forward.name)) {
             return Err(ConfigError {
                 place: written.place.clone(),
@@ -72,17 +77,6 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
             wrong: "there is no zone to serve".into(),
             remedy: "name one, such as --zone distributed.local., and its clusters with --cluster"
                 .into(),
-        });
-    }
-    let asked = zones.iter().map(|zone| zone.clusters.len()).max().unwrap_or(0);
-    if draft.settings.min_clusters > asked {
-        return Err(ConfigError {
-            place: "--min-clusters".into(),
-            wrong: format!(
-                "{} clusters can never answer where there are {asked}",
-                draft.settings.min_clusters
-            ),
-            remedy: format!("give a number from 0 to {asked}"),
         });
     }
     let places: Vec<Vec<String>> = draft
@@ -108,7 +102,15 @@ impl Servers {
     }
 }
 
-fn zone(written: &ZoneDraft, servers: &mut Servers) -> Result<Zone, ConfigError> {
+fn behaviour(own: &Option<Behaviour>, settings: &Settings) -> Behaviour {
+    own.as_ref().unwrap_or(&settings.behaviour).clone()
+}
+
+fn zone(
+    written: &ZoneDraft,
+    settings: &Settings,
+    servers: &mut Servers,
+) -> Result<Zone, ConfigError> {
     let name = words::name(&written.place, &written.name)?;
     let place = || written.place.clone();
     if name.labels() == 0 {
@@ -164,7 +166,16 @@ fn zone(written: &ZoneDraft, servers: &mut Servers) -> Result<Zone, ConfigError>
             remedy: "add one with --cluster 'cluster-a.local. a- 10.8.0.1'".into(),
         });
     }
-    Ok(Zone { name, clusters, primary, mailbox })
+    let behaviour = behaviour(&written.behaviour, settings);
+    let (least, asked) = (behaviour.min_clusters, clusters.len());
+    if least > asked {
+        return Err(ConfigError {
+            place: "--min-clusters".into(),
+            wrong: format!("{least} clusters can never answer where {name} has {asked}"),
+            remedy: format!("give a number from 0 to {asked}"),
+        });
+    }
+    Ok(Zone { name, clusters, primary, mailbox, behaviour })
 }
 
 fn cluster(place: &str, line: &str, servers: &mut Servers) -> Result<Cluster, ConfigError> {
@@ -240,7 +251,7 @@ fn forward(
     }
     numbers.dedup();
     too_many(&written.place, line, numbers.len())?;
-    Ok(Forward { name, servers: numbers })
+    Ok(Forward { name, servers: numbers, behaviour: Behaviour::default() })
 }
 
 #[cfg(test)]
@@ -252,10 +263,15 @@ mod tests {
             place: "--zone".into(),
             name: "distributed.local.".into(),
             clusters: clusters.iter().map(|line| ("--cluster".into(), line.to_string())).collect(),
+            behaviour: None,
         };
         let forwards = forwards
             .iter()
-            .map(|line| ForwardDraft { place: "--forward".into(), words: line.to_string() })
+            .map(|line| ForwardDraft {
+                place: "--forward".into(),
+                words: line.to_string(),
+                behaviour: None,
+            })
             .collect();
         build(Draft { zones: vec![zone], forwards, ..Draft::default() }).map_err(|e| e.to_string())
     }

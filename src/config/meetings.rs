@@ -131,6 +131,7 @@ mod tests {
                     .iter()
                     .map(|line| ("--cluster".to_string(), line.to_string()))
                     .collect(),
+                behaviour: None,
             })
             .collect();
         let built = build(Draft { zones, ..Draft::default() });

@@ -12,7 +12,8 @@ pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
 pub use plan::{
-    Cluster, DEADLINES, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated, Zone,
+    Behaviour, Cluster, DEADLINES, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated,
+    Zone,
 };
 
 /// A mistake in flags or configuration: the operator's to mend.

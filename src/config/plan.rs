@@ -46,43 +46,67 @@ pub enum Truncated {
 pub const DEADLINES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
 
-/// What holds for all zones alike.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where UDP and TCP are served.
-    pub listen: Vec<SocketAddr>,
-    /// Workers: threads, each with sockets of its own.
-    pub workers: NonZeroUsize,
-    /// The largest UDP message sent to a client, in octets, 512 to 4096.
-    pub max_udp_payload: u16,
+/// How the questions for one zone or forward are dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behaviour {
     /// Every query is answered this long after it came, at the latest.
     pub deadline: Duration,
     /// What is done about missing clusters.
     pub on_missing: OnMissing,
     /// Fewer clusters than this make a positive answer SERVFAIL.
     pub min_clusters: usize,
+    /// For how long a cluster that had records is not believed when it says it
+    /// has none.
+    pub keep_on_empty: Duration,
+    /// How old a last good answer may be.
+    pub keep_for: Duration,
+    /// The longest time an answer is given again, whatever its TTLs;
+    /// 0 for not at all.
+    pub cache_for: Duration,
+    /// Which server is asked first.
+    pub policy: Policy,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            // HAProxy and the JVM's resolver give up after one second (T5).
+            deadline: Duration::from_millis(800),
+            on_missing: OnMissing::default(),
+            min_clusters: 0,
+            // RFC 8767, 5, allows a day; the services this is for move faster.
+            cache_for: Duration::from_secs(3600),
+            keep_for: Duration::from_secs(86_400),
+            keep_on_empty: Duration::ZERO,
+            policy: Policy::default(),
+        }
+    }
+}
+
+/// What holds for all that is served together.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What zones and forwards do that say nothing else.
+    pub behaviour: Behaviour,
+    /// Where UDP and TCP are served.
+    pub listen: Vec<SocketAddr>,
+    /// Workers: threads, each with sockets of its own.
+    pub workers: NonZeroUsize,
+    /// The largest UDP message sent to a client, in octets, 512 to 4096.
+    pub max_udp_payload: u16,
     /// The longest TTL, in seconds, in an answer that lacks a cluster.
     pub incomplete_ttl: u32,
     /// What a truncated answer carries.
     pub truncated: Truncated,
     /// Merged answers kept for giving again, over all workers; 0 for none.
     pub cache: usize,
-    /// The longest time an answer is given again, whatever its TTLs.
-    pub cache_for: Duration,
     /// Last good answers kept for when a cluster is missing, over all workers;
     /// 0 for none.
     pub keep: usize,
-    /// How old a last good answer may be.
-    pub keep_for: Duration,
-    /// For how long a cluster that had records is not believed when it says it
-    /// has none.
-    pub keep_on_empty: Duration,
     /// Queries in flight, over all workers; more are answered SERVFAIL.
     pub max_queries: usize,
     /// Queries in flight from one client address; 0 for no limit.
     pub max_queries_per_client: usize,
-    /// Which server is asked first.
-    pub policy: Policy,
     /// Questions a server may leave unanswered in a row before it is taken
     /// out; 0 never takes it out.
     pub max_fails: u32,
@@ -91,27 +115,19 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            behaviour: Behaviour::default(),
             listen: Vec::new(),
             workers: NonZeroUsize::MIN,
             max_udp_payload: crate::wire::edns::DEFAULT_PAYLOAD,
-            // HAProxy and the JVM's resolver give up after one second (T5).
-            deadline: Duration::from_millis(800),
-            on_missing: OnMissing::default(),
-            min_clusters: 0,
             // Long enough to be of use, short enough to be gone soon (M6).
             incomplete_ttl: 5,
             truncated: Truncated::default(),
             cache: 10_000,
-            // RFC 8767, 5, allows a day; the services this is for move faster.
-            cache_for: Duration::from_secs(3600),
             keep: 10_000,
-            keep_for: Duration::from_secs(86_400),
-            keep_on_empty: Duration::ZERO,
             // One deadline's worth of 80,000 queries a second, all of them
             // waiting for a cluster that is silent.
             max_queries: 65_536,
             max_queries_per_client: 0,
-            policy: Policy::default(),
             max_fails: 2,
         }
     }
@@ -141,6 +157,8 @@ pub struct Zone {
     pub primary: Suffix,
     /// The mailbox of the synthesised SOA.
     pub mailbox: Suffix,
+    /// How its questions are dealt with.
+    pub behaviour: Behaviour,
 }
 
 /// Servers for names outside every zone (Q7).
@@ -150,6 +168,8 @@ pub struct Forward {
     pub name: Suffix,
     /// Indices into [`Plan::servers`], in order of preference; at least one.
     pub servers: Vec<usize>,
+    /// How its questions are dealt with.
+    pub behaviour: Behaviour,
 }
 
 /// Where a question goes.
@@ -197,6 +217,21 @@ impl Plan {
         zone.or_else(|| self.forward_index.longest(name).map(Route::Forward))
     }
 
+    /// How the questions of a route are dealt with.
+    pub fn behaviour(&self, route: Route) -> &Behaviour {
+        match route {
+            Route::Zone(zone) => &self.zones[zone].behaviour,
+            Route::Forward(forward) => &self.forwards[forward].behaviour,
+        }
+    }
+
+    /// The longest time any query may take.
+    pub fn longest_deadline(&self) -> Duration {
+        let zones = self.zones.iter().map(|zone| &zone.behaviour);
+        let all = zones.chain(self.forwards.iter().map(|forward| &forward.behaviour));
+        all.map(|behaviour| behaviour.deadline).max().unwrap_or_default()
+    }
+
     /// The start-up lines: what is served where.
     pub fn summary(&self) -> Vec<String> {
         let listed = |servers: &[usize]| {
@@ -228,46 +263,64 @@ impl Plan {
         lines
     }
 
-    /// What holds for all that is served, in words.
+    /// How it is served, in words: line by line for each zone and forward, and
+    /// then what holds for all.
     pub fn policies(&self) -> Vec<String> {
-        let settings = &self.settings;
-        let time = humantime::format_duration;
-        let missing = match settings.on_missing {
-            OnMissing::Stale if settings.keep > 0 => format!(
-                "its last good answer fills in, up to {} old, or it is left out",
-                time(settings.keep_for)
-            ),
-            OnMissing::Stale | OnMissing::Partial => "it is left out".into(),
-            OnMissing::Fail => "SERVFAIL".into(),
-        };
-        let order = match settings.policy {
-            Policy::Sequential => "the first server, and the next when it fails",
-            Policy::RoundRobin => "each server in turn",
-            Policy::Random => "any server",
-        };
-        let cache = match settings.cache {
-            0 => "no answer is given again".into(),
-            entries => format!(
-                "{entries} answers are kept and given again, for {} at most",
-                time(settings.cache_for)
-            ),
-        };
-        let mut lines = vec![
-            format!("every query is answered within {}", time(settings.deadline)),
-            format!("asked is {order}"),
-            format!("when a cluster is missing: {missing}"),
-            cache,
-            format!("UDP answers have {} octets at most", settings.max_udp_payload),
-        ];
-        if settings.min_clusters > 0 {
-            lines.push(format!("fewer than {} clusters are SERVFAIL", settings.min_clusters));
+        let zones = self.zones.iter().map(|zone| (format!("zone {}", zone.name), &zone.behaviour));
+        let forwards = self.forwards.iter();
+        let forwards = forwards.map(|f| (format!("forward {}", f.name), &f.behaviour));
+        let mut lines = Vec::new();
+        for (name, behaviour) in zones.chain(forwards) {
+            lines.push(format!("{name}:"));
+            let told = behaviour.told(name.starts_with("zone"), &self.settings);
+            lines.extend(told.into_iter().map(|line| format!("  {line}")));
         }
-        if settings.keep_on_empty > Duration::ZERO {
-            let patience = time(settings.keep_on_empty);
+        let settings = &self.settings;
+        lines.push(format!("UDP answers have {} octets at most", settings.max_udp_payload));
+        lines.push(match settings.max_fails {
+            0 => "no server is ever taken out".into(),
+            n => format!("a server that leaves {n} questions unanswered is taken out"),
+        });
+        lines.push(format!("more than {} queries in flight are SERVFAIL", settings.max_queries));
+        lines
+    }
+}
+
+impl Behaviour {
+    fn told(&self, gathered: bool, settings: &Settings) -> Vec<String> {
+        let time = humantime::format_duration;
+        let mut lines = vec![format!("every query is answered within {}", time(self.deadline))];
+        lines.push(match self.policy {
+            Policy::Sequential => "the first server is asked, and the next when it fails".into(),
+            Policy::RoundRobin => "each server is asked in turn".into(),
+            Policy::Random => "any server is asked".into(),
+        });
+        if !gathered {
+            return lines;
+        }
+        let stale = self.on_missing == OnMissing::Stale && settings.keep > 0;
+        lines.push(match self.on_missing {
+            _ if stale => format!(
+                "for a missing cluster its last good answer fills in, up to {} old",
+                time(self.keep_for)
+            ),
+            OnMissing::Stale | OnMissing::Partial => "a missing cluster is left out".into(),
+            OnMissing::Fail => "a missing cluster makes the answer SERVFAIL".into(),
+        });
+        if self.min_clusters > 0 {
+            lines.push(format!("fewer than {} clusters are SERVFAIL", self.min_clusters));
+        }
+        if self.keep_on_empty > Duration::ZERO {
+            let patience = time(self.keep_on_empty);
             lines.push(format!(
                 "a cluster that suddenly has nothing is not believed for {patience}"
             ));
         }
+        lines.push(if settings.cache == 0 || self.cache_for.is_zero() {
+            "no answer is given again".into()
+        } else {
+            format!("answers are given again, for {} at most", time(self.cache_for))
+        });
         lines
     }
 }

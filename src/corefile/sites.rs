@@ -6,12 +6,15 @@
 //! address where another block of the file listens, in that one.
 
 use super::diagnose::{Diagnostic, close_to};
-use super::directives::{Forward, Set, Site};
+use super::directives::{self, Forward, Gather, Set, Site};
 use super::source::{Place, Sources, Token};
-use crate::config::{self, ConfigError, Draft, ForwardDraft, Plan, Settings, ZoneDraft};
+use crate::config::{
+    self, Behaviour, ConfigError, Draft, ForwardDraft, Plan, Policy, Settings, ZoneDraft,
+};
 use crate::wire::name::{FlatName, Suffix};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 /// Blocks that one suffix may be followed through.
 const MOST_HOPS: usize = 8;
@@ -24,6 +27,13 @@ struct Drafted {
     draft: Draft,
     places: Places,
     members: Vec<usize>,
+}
+
+/// Where a cluster is asked.
+#[derive(Default)]
+struct Found {
+    servers: Vec<SocketAddr>,
+    policy: Option<Set<Policy>>,
 }
 
 /// `name` is `parent` or under it.
@@ -145,7 +155,9 @@ impl<'a> Assembler<'a> {
         match config::build(draft) {
             Ok(plan) => Some(plan),
             Err(error) => {
-                let set = members.iter().find_map(|&n| sites[n].settings.min_clusters.as_ref());
+                let gathers = members.iter().flat_map(|&n| &sites[n].gathers);
+                let mut sets = gathers.filter_map(|g| g.options.min_clusters.as_ref());
+                let set = sets.find(|set| error.wrong.starts_with(&format!("{} ", set.value)));
                 let first = members.first().and_then(|&n| sites[n].keys.first());
                 let place = places
                     .find(&error)
@@ -171,23 +183,34 @@ impl<'a> Assembler<'a> {
             let place = self.called(gather.zone.place);
             places.0.insert(place.clone(), vec![gather.zone.place]);
             let mut clusters = Vec::new();
+            let mut policy: Option<Set<Policy>> = None;
             for cluster in &gather.clusters {
                 let Some(first) = cluster.line.first() else { continue };
                 let mut line: Vec<String> =
                     cluster.line.iter().map(|token| token.text.clone()).collect();
                 if cluster.servers.is_empty() {
                     let found = self.servers(&cluster.suffix, n, first.place);
-                    if found.is_empty() {
+                    if found.servers.is_empty() {
                         continue;
                     }
-                    line.extend(found.iter().map(SocketAddr::to_string));
+                    line.extend(found.servers.iter().map(SocketAddr::to_string));
+                    if let (Some(one), Some(other)) = (&policy, &found.policy)
+                        && one.value != other.value
+                    {
+                        let wrong = format!("{} has clusters with another policy", gather.name);
+                        self.wrong(other.place, wrong, "give them all the same");
+                    }
+                    policy = policy.or(found.policy);
                 }
                 let place = self.called(first.place);
                 let words = cluster.line.iter().map(|token| token.place).collect();
                 places.0.insert(place.clone(), words);
                 clusters.push((place, line.join(" ")));
             }
-            draft.zones.push(ZoneDraft { place, name: gather.zone.text.clone(), clusters });
+            let policy = policy.map(|policy| policy.value);
+            let behaviour = Some(self.zone_behaviour(&self.sites[n], gather, policy));
+            let name = gather.zone.text.clone();
+            draft.zones.push(ZoneDraft { place, name, clusters, behaviour });
         }
     }
 
@@ -229,14 +252,18 @@ impl<'a> Assembler<'a> {
                 words.extend(forward.to.iter().map(|to| to.place));
                 places.0.insert(place.clone(), words);
                 let words = format!("{name} {}", servers.join(" "));
-                draft.forwards.push(ForwardDraft { place, words });
+                let mut behaviour = self.behaviour(site);
+                if let Some(policy) = &forward.policy {
+                    behaviour.policy = policy.value;
+                }
+                draft.forwards.push(ForwardDraft { place, words, behaviour: Some(behaviour) });
             }
         }
     }
 
     /// The servers of a cluster whose line names none.
-    fn servers(&mut self, suffix: &Suffix, site: usize, line: Place) -> Vec<SocketAddr> {
-        let mut found = Vec::new();
+    fn servers(&mut self, suffix: &Suffix, site: usize, line: Place) -> Found {
+        let mut found = Found::default();
         match covering(&self.sites[site], suffix) {
             Some(forward) => self.follow(suffix, forward, &mut vec![site], &mut found),
             None => {
@@ -255,13 +282,14 @@ impl<'a> Assembler<'a> {
         suffix: &Suffix,
         forward: &Forward,
         seen: &mut Vec<usize>,
-        found: &mut Vec<SocketAddr>,
+        found: &mut Found,
     ) {
         for to in &forward.to {
             let here = self.listening(to.value);
             if here.is_empty() {
-                if !found.contains(&to.value) {
-                    found.push(to.value);
+                if !found.servers.contains(&to.value) {
+                    found.servers.push(to.value);
+                    found.policy = found.policy.take().or(forward.policy.clone());
                 }
                 continue;
             }
@@ -314,30 +342,51 @@ impl<'a> Assembler<'a> {
     /// The settings of blocks that are served together, which have to agree.
     fn settings(&mut self, members: &[usize]) -> Settings {
         let sites = self.sites;
-        let own: Vec<&super::directives::Settings> =
-            members.iter().map(|&n| &sites[n].settings).collect();
+        let own: Vec<&directives::Settings> = members.iter().map(|&n| &sites[n].settings).collect();
         let mut all = self.defaults.clone();
-        // Without the directive nothing is cached, as with CoreDNS.
-        all.cache = 0;
-        self.agree(&own, |s| s.cache.as_ref(), &mut all.cache);
-        self.agree(&own, |s| s.cache_for.as_ref(), &mut all.cache_for);
-        self.agree(&own, |s| s.keep_for.as_ref(), &mut all.keep_for);
-        self.agree(&own, |s| s.deadline.as_ref(), &mut all.deadline);
-        self.agree(&own, |s| s.on_missing.as_ref(), &mut all.on_missing);
-        self.agree(&own, |s| s.min_clusters.as_ref(), &mut all.min_clusters);
-        self.agree(&own, |s| s.keep_on_empty.as_ref(), &mut all.keep_on_empty);
+        // One memory for all of them.
+        all.cache = own.iter().filter_map(|settings| settings.cache).max().unwrap_or(0);
         self.agree(&own, |s| s.max_udp_payload.as_ref(), &mut all.max_udp_payload);
-        self.agree(&own, |s| s.policy.as_ref(), &mut all.policy);
         self.agree(&own, |s| s.max_fails.as_ref(), &mut all.max_fails);
         self.agree(&own, |s| s.max_queries.as_ref(), &mut all.max_queries);
         all
     }
 
+    /// What a block says of the behaviour of all that is in it.
+    fn behaviour(&self, site: &Site) -> Behaviour {
+        let (said, default) = (&site.settings, &self.defaults.behaviour);
+        Behaviour {
+            deadline: said.deadline.unwrap_or(default.deadline),
+            keep_for: said.keep_for.unwrap_or(default.keep_for),
+            // Without the directive nothing is cached, as with CoreDNS.
+            cache_for: match said.cache {
+                None => Duration::ZERO,
+                Some(_) => said.cache_for.unwrap_or(default.cache_for).min(default.cache_for),
+            },
+            ..default.clone()
+        }
+    }
+
+    /// The behaviour of a distributed zone; the policy is that of the forward
+    /// its clusters' servers come from.
+    fn zone_behaviour(&self, site: &Site, gather: &Gather, policy: Option<Policy>) -> Behaviour {
+        let base = self.behaviour(site);
+        let said = &gather.options;
+        Behaviour {
+            deadline: said.deadline.unwrap_or(base.deadline),
+            on_missing: said.on_missing.unwrap_or(base.on_missing),
+            min_clusters: said.min_clusters.as_ref().map_or(base.min_clusters, |set| set.value),
+            keep_on_empty: said.keep_on_empty.unwrap_or(base.keep_on_empty),
+            policy: policy.unwrap_or(base.policy),
+            ..base
+        }
+    }
+
     /// One value for all, if any block sets it.
     fn agree<T: Clone + PartialEq>(
         &mut self,
-        own: &[&super::directives::Settings],
-        which: impl Fn(&super::directives::Settings) -> Option<&Set<T>>,
+        own: &[&directives::Settings],
+        which: impl Fn(&directives::Settings) -> Option<&Set<T>>,
         to: &mut T,
     ) {
         let mut set = own.iter().filter_map(|settings| which(settings));

@@ -89,7 +89,7 @@ impl Engine {
     fn first_server(&mut self, index: u32, n: usize) -> Option<usize> {
         let gather = &self.gathers[index as usize];
         let servers = gather.servers_of(gather.subs()[n].cluster);
-        let first = match gather.plan.plan.settings.policy {
+        let first = match gather.behaviour().policy {
             Policy::Sequential => 0,
             Policy::RoundRobin => {
                 self.round = self.round.wrapping_add(1);
@@ -117,7 +117,7 @@ impl Engine {
     /// Sends a sub-question to the server whose turn it is.
     pub(super) fn ask(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
         let gather = &mut self.gathers[index as usize];
-        let deadline = gather.plan.plan.settings.deadline;
+        let deadline = gather.behaviour().deadline;
         let servers = gather.servers_of(gather.subs()[n].cluster);
         let server = gather.plan.servers[servers[gather.subs()[n].turn % servers.len()]];
         let expires = gather.deadline;

@@ -76,7 +76,7 @@ impl Engine {
         let end = out.octets.len();
         let gather = &self.gathers[index as usize];
         let expired = gather.deadline <= now;
-        let deadline = gather.plan.plan.settings.deadline;
+        let deadline = gather.behaviour().deadline;
         let mut merged = first.map(|(merged, _)| merged);
         let mut built = first.map_or(end..end, |(_, start)| start..end);
         loop {

@@ -4,7 +4,7 @@ use super::links::LinkId;
 use super::outbox::{Client, Transport};
 use super::synth::Asker;
 use super::time::Time;
-use crate::config::{Plan, Route};
+use crate::config::{Behaviour, Plan, Route};
 use crate::wire::edns::Edns;
 use crate::wire::reply::Summary;
 use domain::base::Header;
@@ -386,6 +386,11 @@ impl Gather {
         std::mem::swap(&mut self.question, &mut waiter.question);
         self.edns = waiter.edns;
         true
+    }
+
+    /// How its questions are dealt with.
+    pub fn behaviour(&self) -> &Behaviour {
+        self.plan.plan.behaviour(self.route)
     }
 
     /// What is behind its route ([`LivePlan::meaning`]).

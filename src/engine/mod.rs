@@ -102,6 +102,7 @@ fn meaning(plan: &Plan, zone: &Zone) -> u64 {
         zone.clusters.iter().map(|c| (&c.suffix, &c.prefix, c.servers.len())).collect();
     let mut settings = plan.settings.clone();
     settings.listen.clear();
+    settings.behaviour = zone.behaviour.clone();
     format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
     plan.forwards.is_empty().hash(&mut hasher);
     hasher.finish()
@@ -197,8 +198,8 @@ impl Engine {
     /// The longest time a query in flight may still take.
     pub fn deadline(&self) -> Duration {
         let live = self.gathers.iter().filter(|gather| gather.live);
-        let plans = live.map(|gather| gather.plan.plan.settings.deadline);
-        plans.fold(self.plan.plan.settings.deadline, Duration::max)
+        let deadlines = live.map(|gather| gather.behaviour().deadline);
+        deadlines.max().unwrap_or_default()
     }
 
     /// Queries not answered yet.

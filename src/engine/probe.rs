@@ -13,6 +13,7 @@ use crate::wire::reply::{self, Unfit};
 use crate::wire::{HEADER_LEN, message::Message};
 use domain::base::HeaderSection;
 use domain::base::iana::{Class, Rtype};
+use std::time::Duration;
 
 /// A probe on its way.
 #[derive(Debug, Clone, Copy)]
@@ -47,14 +48,20 @@ pub(super) fn questions(plan: &Plan) -> Vec<Vec<u8>> {
 }
 
 impl Engine {
-    /// A server left a question unanswered.
-    pub(super) fn missed(&mut self, now: Time, server: usize, out: &mut Outbox) {
+    /// A server left a question unanswered whose deadline was `deadline`.
+    pub(super) fn missed(
+        &mut self,
+        now: Time,
+        server: usize,
+        deadline: Duration,
+        out: &mut Outbox,
+    ) {
         let settings = &self.plan.plan.settings;
-        let (max_fails, patience) = (settings.max_fails, settings.deadline / 4);
+        let max_fails = settings.max_fails;
         let known = &mut self.links.servers[server];
         // One that only queries of an earlier plan know is not asked again.
         let named = self.plan.servers.contains(&server);
-        if named && known.health.missed(now, max_fails, patience) {
+        if named && known.health.missed(now, max_fails, deadline / 4) {
             out.notices.push(super::outbox::Notice::Out(known.addr));
             self.counters.taken_out += 1;
             if let Some(at) = known.health.next_probe(now) {

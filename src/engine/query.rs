@@ -143,7 +143,7 @@ impl Engine {
         gather.route = route;
         gather.started = now;
         // Timers go by the millisecond; rounded down, none is ever late.
-        gather.deadline = (now + self.plan.plan.settings.deadline).floor();
+        gather.deadline = (now + gather.behaviour().deadline).floor();
         self.shared.insert(key, index);
         let prefixed = match route {
             Route::Zone(zone) => self.has_prefix(zone),

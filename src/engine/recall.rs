@@ -32,7 +32,7 @@ impl Engine {
         let plan = self.plan.clone();
         let settings = &plan.plan.settings;
         let Route::Zone(zone) = route else { return false };
-        if settings.cache == 0 {
+        if settings.cache == 0 || plan.plan.behaviour(route).cache_for.is_zero() {
             return false;
         }
         let cd = asker.header.cd();
@@ -90,8 +90,9 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         let plan = gather.plan.clone();
         let settings = &plan.plan.settings;
-        let stale = settings.on_missing == OnMissing::Stale && settings.keep > 0;
-        let distrust = settings.keep_on_empty > Duration::ZERO;
+        let behaviour = plan.plan.behaviour(gather.route);
+        let stale = behaviour.on_missing == OnMissing::Stale && settings.keep > 0;
+        let distrust = behaviour.keep_on_empty > Duration::ZERO;
         let missing = |progress: Progress| matches!(progress, Progress::Failed(_));
         let needed = gather
             .subs()
@@ -107,9 +108,9 @@ impl Engine {
         }
         for sub in gather.subs_mut() {
             let patience = if missing(sub.progress) {
-                if stale { settings.keep_for } else { continue }
+                if stale { behaviour.keep_for } else { continue }
             } else if !sub.has_answer() {
-                settings.keep_on_empty
+                behaviour.keep_on_empty
             } else {
                 continue;
             };
@@ -133,7 +134,7 @@ impl Engine {
         if !matches!(gather.route, Route::Zone(_)) {
             return;
         }
-        let longest = gather.plan.plan.settings.cache_for;
+        let longest = gather.behaviour().cache_for;
         let worth = Worth {
             ttl: Duration::from_secs(merged.ttl.into()).min(longest),
             whole: merged.completeness == Completeness::Whole,

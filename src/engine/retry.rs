@@ -263,7 +263,7 @@ impl Engine {
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
         let answered = sub.answered.map(|(_, server)| server);
-        let deadline = gather.plan.plan.settings.deadline;
+        let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
         for (place, attempt) in attempts.iter().enumerate() {
             self.links.release(now, attempt.link, attempt.id, out);
@@ -273,7 +273,7 @@ impl Engine {
             let due = attempt.sent + server.rtt.wait(1, deadline);
             let counted = attempts[..place].iter().any(|other| other.server == attempt.server);
             if !counted && answered != Some(server.addr) && (answered.is_none() || due <= now) {
-                self.missed(now, attempt.server, out);
+                self.missed(now, attempt.server, deadline, out);
             }
         }
         if let Progress::Failed(_) = progress {

@@ -48,12 +48,11 @@ impl Engine {
     pub(super) fn join(&mut self, now: Time, key: u64, asker: Asker<'_>, route: Route) -> bool {
         let Some(&index) = self.shared.get(&key) else { return false };
         let gather = &mut self.gathers[index as usize];
-        let settings = &self.plan.plan.settings;
         let equal = gather.live
             && gather.route == route
             && Rc::ptr_eq(&gather.plan, &self.plan)
             && same_question(gather, asker, route)
-            && now < gather.started + settings.deadline / 2
+            && now < gather.started + gather.behaviour().deadline / 2
             && gather.waiters().len() < MOST;
         if equal {
             gather.add_waiter(now, asker);

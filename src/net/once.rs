@@ -25,7 +25,7 @@ pub fn ask(
     packet: &[u8],
     transport: Transport,
 ) -> Result<(Vec<u8>, Option<Report>), CannotRun> {
-    let patience = plan.settings.deadline + Duration::from_secs(1);
+    let patience = plan.longest_deadline() + Duration::from_secs(1);
     let mut engine = Engine::new(plan, fresh_seed()?);
     engine.explain_next();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -67,7 +67,7 @@ impl World {
             clusters: weather.clusters.len() as u8,
             deadline: weather.deadline,
             ttl: Duration::from_secs(weather.ttl.into()),
-            keep_for: plan.settings.keep_for.max(plan.settings.keep_on_empty),
+            keep_for: plan.settings.behaviour.keep_for.max(plan.settings.behaviour.keep_on_empty),
         };
         let mut engine_seed = [0; 32];
         engine_seed[..8].copy_from_slice(&seed.to_be_bytes());

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 impl Reader<'_> {
     pub(super) fn forward(&mut self, directive: &Directive, site: &mut Site) {
+        let mut policy = None;
         for line in directive.body.iter().flatten() {
-            self.forward_option(line, site);
+            self.forward_option(line, &mut policy, site);
         }
         let [from, to @ ..] = &directive.args[..] else {
             let remedy = "write 'forward FROM TO...', such as 'forward . 10.8.0.1'";
@@ -28,7 +29,7 @@ impl Reader<'_> {
             self.wrong(from.place, "TO is missing", remedy);
         }
         if let (Some(name), false) = (name, servers.is_empty()) {
-            site.forwards.push(Forward { place: from.place, from: name, to: servers });
+            site.forwards.push(Forward { place: from.place, from: name, to: servers, policy });
         }
     }
 
@@ -69,7 +70,12 @@ impl Reader<'_> {
         read.into_iter().map(|value| Set { value, place }).collect()
     }
 
-    fn forward_option(&mut self, line: &[Token], site: &mut Site) {
+    fn forward_option(
+        &mut self,
+        line: &[Token],
+        policy: &mut Option<Set<Policy>>,
+        site: &mut Site,
+    ) {
         let [option, args @ ..] = line else { return };
         match option.text.as_str() {
             // UDP is what is tried first in any case.
@@ -90,7 +96,7 @@ impl Reader<'_> {
                         return;
                     }
                 };
-                site.settings.policy = Some(Set { value, place: word.place });
+                *policy = Some(Set { value, place: word.place });
             }
             "max_fails" => {
                 let Some(word) = self.value(option, args, "write a number") else { return };

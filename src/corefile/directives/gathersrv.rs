@@ -1,7 +1,7 @@
 //! `gathersrv ZONE { SUFFIX PREFIX [SERVER...] }`: the plugin's block, with the
 //! servers and options that are added here.
 
-use super::{Cluster, Gather, Reader, Set, Site};
+use super::{Cluster, Gather, Options, Reader, Set, Site};
 use crate::config::{OnMissing, words};
 use crate::corefile::blocks::Directive;
 use crate::corefile::diagnose::close_to;
@@ -15,28 +15,23 @@ impl Reader<'_> {
         let before = self.mistakes.len();
         let name = self.word(zone, |word| words::name("", word));
         let mut clusters = Vec::new();
+        let mut options = Options::default();
         for line in directive.body.iter().flatten() {
             let [first, args @ ..] = &line[..] else { continue };
             match first.text.as_str() {
                 "deadline" => {
-                    if let Some(word) = self.value(first, args, "write a time such as '800ms'") {
-                        self.deadline(word, site);
-                    }
+                    let word = self.value(first, args, "write a time such as '800ms'");
+                    options.deadline = word.and_then(|word| self.deadline(word));
                 }
-                "on-missing" => self.on_missing(first, args, site),
+                "on-missing" => options.on_missing = self.on_missing(first, args),
                 "min-clusters" => {
-                    if let Some(word) = self.value(first, args, "write a number") {
-                        let value = self.number(word, "a number of clusters");
-                        site.settings.min_clusters =
-                            value.map(|value| Set { value, place: word.place });
-                    }
+                    let Some(word) = self.value(first, args, "write a number") else { continue };
+                    let value = self.number(word, "a number of clusters");
+                    options.min_clusters = value.map(|value| Set { value, place: word.place });
                 }
                 "keep-on-empty" => {
-                    if let Some(word) = self.value(first, args, "write a time such as '30s'") {
-                        let value = self.time(word);
-                        site.settings.keep_on_empty =
-                            value.map(|value| Set { value, place: word.place });
-                    }
+                    let word = self.value(first, args, "write a time such as '30s'");
+                    options.keep_on_empty = word.and_then(|word| self.time(word));
                 }
                 "shuffle" => {
                     let remedy = "take it out: answers keep the order of the clusters";
@@ -49,22 +44,21 @@ impl Reader<'_> {
         if clusters.is_empty() && self.mistakes.len() == before {
             self.wrong(zone.place, format!("the zone {name} has no clusters"), like);
         }
-        site.gathers.push(Gather { zone: zone.clone(), name, clusters });
+        site.gathers.push(Gather { zone: zone.clone(), name, clusters, options });
     }
 
-    fn on_missing(&mut self, option: &Token, args: &[Token], site: &mut Site) {
+    fn on_missing(&mut self, option: &Token, args: &[Token]) -> Option<OnMissing> {
         let like = "write 'stale', 'partial' or 'fail'";
-        let Some(word) = self.value(option, args, like) else { return };
-        let value = match word.text.as_str() {
-            "stale" => OnMissing::Stale,
-            "partial" => OnMissing::Partial,
-            "fail" => OnMissing::Fail,
+        let word = self.value(option, args, like)?;
+        match word.text.as_str() {
+            "stale" => Some(OnMissing::Stale),
+            "partial" => Some(OnMissing::Partial),
+            "fail" => Some(OnMissing::Fail),
             other => {
                 self.wrong(word.place, format!("'{other}' is no policy"), like);
-                return;
+                None
             }
-        };
-        site.settings.on_missing = Some(Set { value, place: word.place });
+        }
     }
 
     fn cluster(&mut self, line: &[Token]) -> Option<Cluster> {

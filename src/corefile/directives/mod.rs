@@ -54,6 +54,8 @@ pub struct Gather {
     pub name: Suffix,
     /// Its clusters.
     pub clusters: Vec<Cluster>,
+    /// What else it says.
+    pub options: Options,
 }
 
 /// A cluster's line.
@@ -76,33 +78,41 @@ pub struct Forward {
     pub from: Suffix,
     /// TO, each with its place.
     pub to: Vec<Set<SocketAddr>>,
+    /// Which of them is asked first.
+    pub policy: Option<Set<Policy>>,
 }
 
-/// Settings that hold for a block; those of one listener have to agree.
+/// What a distributed zone says of its own behaviour.
 #[derive(Debug, Default)]
-pub struct Settings {
-    /// `deadline`, `cancel`.
-    pub deadline: Option<Set<Duration>>,
+pub struct Options {
+    /// `deadline`.
+    pub deadline: Option<Duration>,
     /// `on-missing`.
-    pub on_missing: Option<Set<OnMissing>>,
+    pub on_missing: Option<OnMissing>,
     /// `min-clusters`.
     pub min_clusters: Option<Set<usize>>,
     /// `keep-on-empty`.
-    pub keep_on_empty: Option<Set<Duration>>,
-    /// `bufsize`.
+    pub keep_on_empty: Option<Duration>,
+}
+
+/// What holds for all of a block, ...
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// `cancel`.
+    pub deadline: Option<Duration>,
+    /// `cache`: entries.
+    pub cache: Option<usize>,
+    /// `cache`: the longest time.
+    pub cache_for: Option<Duration>,
+    /// `serve_stale`.
+    pub keep_for: Option<Duration>,
+    /// ... and what for all blocks of a listener, which have to agree:
+    /// `bufsize`,
     pub max_udp_payload: Option<Set<u16>>,
-    /// `policy` of forwards.
-    pub policy: Option<Set<Policy>>,
-    /// `max_fails` of forwards.
+    /// `max_fails` of forwards,
     pub max_fails: Option<Set<u32>>,
     /// `max_concurrent` of forwards.
     pub max_queries: Option<Set<usize>>,
-    /// `cache`: entries.
-    pub cache: Option<Set<usize>>,
-    /// `cache`: the longest time.
-    pub cache_for: Option<Set<Duration>>,
-    /// `serve_stale`.
-    pub keep_for: Option<Set<Duration>>,
 }
 
 /// A server block, understood.
@@ -265,13 +275,12 @@ impl Reader<'_> {
         time
     }
 
-    fn deadline(&mut self, word: &Token, site: &mut Site) {
-        let Some(time) = self.time(word) else { return };
-        if DEADLINES.contains(&time) {
-            site.settings.deadline = Some(Set { value: time, place: word.place });
-        } else {
+    fn deadline(&mut self, word: &Token) -> Option<Duration> {
+        let time = self.time(word)?;
+        if !DEADLINES.contains(&time) {
             let wrong = format!("'{}' is no deadline that makes sense", word.text);
             self.wrong(word.place, wrong, "write a time from 10ms to 60s");
         }
+        Some(time)
     }
 }

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 impl Reader<'_> {
     pub(super) fn cache(&mut self, directive: &Directive, site: &mut Site) {
-        let place = directive.name.place;
-        let mut entries = Set { value: Settings::default().cache, place };
+        let mut entries = Settings::default().cache;
         let mut args = &directive.args[..];
         if let [ttl, rest @ ..] = args
             && let Ok(seconds) = ttl.text.parse::<u32>()
         {
             let value = Duration::from_secs(seconds.into());
-            site.settings.cache_for = Some(Set { value, place: ttl.place });
+            site.settings.cache_for = Some(value);
             args = rest;
         }
         if let Some(zone) = args.first() {
@@ -27,16 +26,14 @@ impl Reader<'_> {
             match (option.text.as_str(), args) {
                 ("success", [capacity]) => {
                     if let Some(value) = self.number(capacity, "a number of entries") {
-                        entries = Set { value, place: capacity.place };
+                        entries = value;
                     }
                 }
                 ("serve_stale", []) => {
-                    let value = Duration::from_secs(3600);
-                    site.settings.keep_for = Some(Set { value, place: option.place });
+                    site.settings.keep_for = Some(Duration::from_secs(3600));
                 }
                 ("serve_stale", [time]) => {
-                    let value = self.time(time);
-                    site.settings.keep_for = value.map(|value| Set { value, place: time.place });
+                    site.settings.keep_for = self.time(time);
                 }
                 (other, _) => {
                     let wrong = format!("'cache' has no option '{}' in this form", other);
@@ -89,12 +86,9 @@ impl Reader<'_> {
     pub(super) fn cancel(&mut self, directive: &Directive, site: &mut Site) {
         self.nothing_more(directive, directive.args.get(1..).unwrap_or_default());
         match directive.args.first() {
-            Some(word) => self.deadline(word, site),
+            Some(word) => site.settings.deadline = self.deadline(word),
             // CoreDNS's own default.
-            None => {
-                let place = directive.name.place;
-                site.settings.deadline = Some(Set { value: Duration::from_secs(5), place });
-            }
+            None => site.settings.deadline = Some(Duration::from_secs(5)),
         }
     }
 

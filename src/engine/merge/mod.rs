@@ -285,9 +285,10 @@ impl Merger {
             completeness: Completeness::Whole,
         };
         let settings = &plan.settings;
+        let behaviour = &zone.behaviour;
         let asked = gather.subs().len();
         let has_records = !self.order.is_empty();
-        let enough = proper >= settings.min_clusters.min(asked);
+        let enough = proper >= behaviour.min_clusters.min(asked);
         // An answer that lacks a cluster is held for a short time in all.
         let held = u32::try_from(now.since(gather.settled).as_secs()).unwrap_or(u32::MAX);
         let cap = settings.incomplete_ttl.saturating_sub(held);
@@ -298,7 +299,7 @@ impl Merger {
             let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
             self.notes.add(ExtendedErrorCode::STALE_ANSWER, "stale data, from", old);
         }
-        if has_records && failed > 0 && enough && settings.on_missing != OnMissing::Fail {
+        if has_records && failed > 0 && enough && behaviour.on_missing != OnMissing::Fail {
             outcome.cap = cap;
             outcome.completeness = Completeness::Partial;
             let missing = missing(gather, zone);
