@@ -48,6 +48,12 @@ impl std::error::Error for CannotRun {
 }
 
 impl CannotRun {
+    /// The host has no addresses of this kind at all.
+    fn is_unsupported(&self) -> bool {
+        let number = self.why.raw_os_error();
+        matches!(number, Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+    }
+
     pub(super) fn start(why: std::io::Error) -> Self {
         CannotRun {
             what: "cannot start".into(),

@@ -1,12 +1,12 @@
 //! The workers, from start to stop, and through changes of the configuration.
 //!
 //! Each plan has workers of its own, which share nothing with another's. When
-//! the configuration changes, those whose addresses stay get the new plan and
-//! keep their sockets; those whose addresses are gone answer what is in flight
-//! and end.
+//! the configuration changes, those whose addresses stay get the new plan;
+//! others answer what is in flight and end. The sockets of addresses that stay
+//! are handed on with all that waits in them, whoever serves them then.
 
 use super::limits::ConnectionLimits;
-use super::sockets::{self, Listener};
+use super::sockets::{self, Listener, Opened};
 use super::{CannotRun, Watchdog, fresh_seed, worker};
 use crate::config::Plan;
 use std::net::SocketAddr;
@@ -20,6 +20,8 @@ struct Group {
     /// Where it is served; ports the system picked are filled in.
     listen: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
+    /// Each worker's sockets, to be handed on.
+    sockets: Vec<Vec<(SocketAddr, Opened)>>,
     /// How each worker learns of a new plan.
     plans: Vec<mpsc::UnboundedSender<Arc<Plan>>>,
     workers: Vec<JoinHandle<()>>,
@@ -96,7 +98,8 @@ impl Running {
             };
             groups.push(group);
         }
-        for gone in std::mem::replace(&mut self.groups, groups) {
+        for mut gone in std::mem::replace(&mut self.groups, groups) {
+            gone.sockets.clear();
             let _ = gone.stop.send(true);
             self.ending.push(gone);
         }
@@ -110,15 +113,20 @@ impl Running {
             plan: plan.clone(),
             listen: listeners.iter().map(|bound| bound.addr).collect(),
             stop,
+            sockets: Vec::new(),
             plans: Vec::new(),
             workers: Vec::new(),
         };
-        for _ in 0..plan.settings.workers.get() {
+        for n in 0..plan.settings.workers.get() {
+            let own = self.sockets(n, listeners)?;
+            let opened = own.iter().map(|(_, opened)| opened.try_clone());
+            let opened = opened.collect::<Result<_, _>>().map_err(CannotRun::start)?;
+            group.sockets.push(own);
             let (sender, plans) = mpsc::unbounded_channel();
             let birth = worker::Birth {
                 plan: plan.clone(),
                 seed: fresh_seed()?,
-                listeners: listeners.iter().map(Listener::open).collect::<Result<_, _>>()?,
+                listeners: opened,
                 plans,
                 stopped: stopped.clone(),
                 limits: self.limits.clone(),
@@ -137,10 +145,30 @@ impl Running {
         Ok(group)
     }
 
+    /// The sockets of worker `n`: those that worker `n` of another group has, and
+    /// new ones for the rest.
+    fn sockets(
+        &self,
+        n: usize,
+        listeners: &[Listener],
+    ) -> Result<Vec<(SocketAddr, Opened)>, CannotRun> {
+        let held = self.groups.iter().filter_map(|group| group.sockets.get(n)).flatten();
+        let held: Vec<&(SocketAddr, Opened)> = held.collect();
+        let own = listeners.iter().map(|listener| {
+            let opened = match held.iter().find(|(addr, _)| *addr == listener.addr) {
+                Some((_, opened)) => opened.try_clone().map_err(CannotRun::start)?,
+                None => listener.open()?,
+            };
+            Ok((listener.addr, opened))
+        });
+        own.collect()
+    }
+
     /// Stops listening, waits until the queries in flight are answered, and
     /// ends. Bounded by the deadline.
-    pub fn stop(self) {
-        for group in &self.groups {
+    pub fn stop(mut self) {
+        for group in &mut self.groups {
+            group.sockets.clear();
             let _ = group.stop.send(true);
         }
         for worker in self.groups.into_iter().chain(self.ending).flat_map(|group| group.workers) {

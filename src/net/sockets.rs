@@ -39,6 +39,15 @@ pub struct Opened {
     pub wildcard: bool,
 }
 
+impl Opened {
+    /// The same sockets once more: whatever waits in them can be read through
+    /// either.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let Opened { udp, tcp, wildcard } = self;
+        Ok(Opened { udp: udp.try_clone()?, tcp: tcp.try_clone()?, wildcard: *wildcard })
+    }
+}
+
 /// Finds every address free, or says which is not and what to do. Those `held`
 /// are this process's own already.
 pub fn bind_all(
@@ -46,13 +55,27 @@ pub fn bind_all(
     workers: usize,
     held: &[SocketAddr],
 ) -> Result<Vec<Listener>, CannotRun> {
-    let found = listen.iter().map(|&addr| {
+    let mut found = Vec::new();
+    for &addr in listen {
         if held.contains(&addr) {
-            return Ok(Listener { addr, steering: Steering::new(workers) });
+            found.push(Listener { addr, steering: Steering::new(workers) });
+            continue;
         }
-        Listener::probe(addr, workers)
-    });
-    found.collect()
+        match Listener::probe(addr, workers) {
+            // Every address of a host without IPv6 is every IPv4 address.
+            Err(error) if error.is_unsupported() && has_v4_twin(listen, addr) => {
+                tracing::info!("this host has no IPv6: nothing listens on {addr}");
+            }
+            probed => found.push(probed?),
+        }
+    }
+    Ok(found)
+}
+
+/// `[::]` is asked for beside `0.0.0.0`.
+fn has_v4_twin(listen: &[SocketAddr], addr: SocketAddr) -> bool {
+    let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+    addr.ip() == Ipv6Addr::UNSPECIFIED && listen.contains(&twin)
 }
 
 impl Listener {

@@ -85,7 +85,10 @@ def run(bed, check):
          str(SECONDS), "-Q", str(RATE), "-c", "16"], stdout=subprocess.PIPE, text=True,
         preexec_fn=die_with_parent)
     third_block = f"third.:{third} {{\n  bind 127.0.0.1\n  forward . {b.at}\n}}\n"
-    texts = [whole + third_block, "wrong {", corefile(port, other, a, b, prefix="c-"), whole]
+    # The last of them listens at one address more: other workers, the same
+    # sockets at the address that stays.
+    elsewhere = whole.replace("bind 127.0.0.1\n  gathersrv", "bind 127.0.0.1 127.0.0.2\n  gathersrv")
+    texts = [whole + third_block, "wrong {", corefile(port, other, a, b, prefix="c-"), elsewhere]
     sizes = []
     for n in range(RELOADS):
         path.write_text(texts[n % len(texts)])
