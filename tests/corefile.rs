@@ -133,6 +133,17 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
+fn imports_that_multiply_took_for_ever() {
+    let mut text = String::from("(a0) {\n}\n");
+    for n in 1..15 {
+        text += &format!("(a{n}) {{\n{}}}\n", format!("import a{}\n", n - 1).repeat(8));
+    }
+    text += "z. {\nimport a14\n}\n";
+    let told = read_text("Corefile", &text, &Settings::default()).map(|_| ()).unwrap_err();
+    assert!(told.to_string().contains("there are too many imports"), "{told}");
+}
+
+#[test]
 fn an_imported_file_is_marked_by_its_own_name() {
     let directory = std::env::temp_dir().join(format!("gathersrv-corefile-{}", std::process::id()));
     std::fs::create_dir_all(directory.join("zones")).unwrap();

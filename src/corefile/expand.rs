@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 /// Imports inside imports.
 const MOST_DEPTH: usize = 16;
 
+/// Imports of one configuration. Depth alone would not do: eight in each of
+/// sixteen are more than anybody has time for.
+const MOST_IMPORTS: usize = 10_000;
+
 /// Words of one configuration: some thousand zones.
 const MOST_WORDS: usize = 1 << 20;
 
@@ -35,6 +39,7 @@ pub struct Expander<'a> {
     out: Vec<Token>,
     /// The files and snippets being put in place.
     open: Vec<String>,
+    imports: usize,
 }
 
 /// A file's text, or why there is none.
@@ -59,6 +64,7 @@ impl<'a> Expander<'a> {
             snippets: BTreeMap::new(),
             out: Vec::new(),
             open: Vec::new(),
+            imports: 0,
         }
     }
 
@@ -151,10 +157,17 @@ impl<'a> Expander<'a> {
     }
 
     fn import(&mut self, wanted: &Token, from: &Path) {
+        self.imports += 1;
+        if self.imports > MOST_IMPORTS {
+            return;
+        }
         let name = &wanted.text;
         let mut wrong = |told: String, remedy: &str| {
             self.mistakes.push(Diagnostic::new(wanted.place, told, remedy));
         };
+        if self.imports == MOST_IMPORTS {
+            return wrong("there are too many imports".into(), "look for imports that multiply");
+        }
         if self.open.len() > MOST_DEPTH {
             return wrong("imports go too deep".into(), "import from fewer files in a row");
         }

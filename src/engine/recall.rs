@@ -10,6 +10,7 @@ use super::time::Time;
 use crate::config::{OnMissing, Route};
 use crate::wire::edns::OPT_LEN;
 use domain::base::iana::Rcode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// An answer asked for this often since it was kept is in demand, ...
@@ -40,6 +41,11 @@ impl Engine {
         let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
         if outdated || entry.gather.meaning() != plan.meaning(route) {
             return false;
+        }
+        if !Rc::ptr_eq(&entry.gather.plan, &plan) {
+            // It need not keep the plan it was asked under.
+            entry.gather.plan = plan.clone();
+            entry.gather.route = route;
         }
         entry.hits += 1;
         let left = (entry.expires).since(now);

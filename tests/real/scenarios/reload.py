@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import ask
-from bed import END_TIME, die_with_parent, free_port
+from bed import END_TIME, die_with_parent, free_port, two
 from worlds import A, B, seed
 from .seed import QUESTION, WHOLE, shape
 
@@ -42,6 +42,12 @@ def until(condition, seconds=5):
 
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
+    by_flags = bed.gathersrv(*two(a, b))
+    by_flags.send(signal.SIGHUP)
+    check.that("SIGHUP without a file: nothing but a line in the log",
+               until(lambda: "no file to read again" in by_flags.said()), by_flags.said())
+    check.same("and it serves on", shape(ask.ask(by_flags, QUESTION, "SRV")), WHOLE)
+    by_flags.end()
     port, other, third = free_port(), free_port(), free_port()
     path = bed.dir / "Corefile"
     whole = corefile(port, other, a, b)
