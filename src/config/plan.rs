@@ -308,7 +308,8 @@ impl Behaviour {
             OnMissing::Fail => "a missing cluster makes the answer SERVFAIL".into(),
         });
         if self.min_clusters > 0 {
-            lines.push(format!("fewer than {} clusters are SERVFAIL", self.min_clusters));
+            lines
+                .push(format!("an answer that has not {} clusters is SERVFAIL", self.min_clusters));
         }
         if self.keep_on_empty > Duration::ZERO {
             let patience = time(self.keep_on_empty);
