@@ -180,10 +180,12 @@ impl Engine {
     pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
         self.store.bound(kept(&plan));
         self.plan = live(plan, &mut self.links);
-        for server in 0..self.links.servers.len() {
-            if !self.plan.servers.contains(&server) {
-                self.forget(now, server, out);
-            }
+        let mut gone = vec![true; self.links.servers.len()];
+        for &server in &self.plan.servers {
+            gone[server] = false;
+        }
+        for server in (0..gone.len()).filter(|&server| gone[server]) {
+            self.forget(now, server, out);
         }
     }
 
@@ -195,11 +197,11 @@ impl Engine {
         }
     }
 
-    /// The longest time a query in flight may still take.
+    /// The longest time a query may take, of those in flight and to come.
     pub fn deadline(&self) -> Duration {
         let live = self.gathers.iter().filter(|gather| gather.live);
         let deadlines = live.map(|gather| gather.behaviour().deadline);
-        deadlines.max().unwrap_or_default()
+        deadlines.fold(self.plan.plan.longest_deadline(), Duration::max)
     }
 
     /// Queries not answered yet.

@@ -80,23 +80,28 @@ impl Running {
                 .transpose()?;
             bound.push(listeners);
         }
-        let mut groups = Vec::new();
+        // All that can fail comes first: workers that are dropped would end.
+        let mut fresh = Vec::new();
         for (plan, listeners) in plans.iter().zip(bound) {
-            let group = match listeners {
-                Some(listeners) => self.group(plan, &listeners)?,
-                None => {
-                    let place = self.groups.iter().position(|g| same_sockets(&g.plan, plan));
-                    let Some(place) = place else { continue };
+            fresh.push(listeners.map(|listeners| self.group(plan, &listeners)).transpose()?);
+        }
+        let mut groups = Vec::new();
+        for (plan, fresh) in plans.iter().zip(fresh) {
+            let place = self.groups.iter().position(|group| same_sockets(&group.plan, plan));
+            match (fresh, place) {
+                (Some(group), _) => groups.push(group),
+                (None, Some(place)) => {
                     let mut group = self.groups.swap_remove(place);
                     group.plan = plan.clone();
                     for worker in &group.plans {
                         // One that has ended has reported it.
                         let _ = worker.send(plan.clone());
                     }
-                    group
+                    groups.push(group);
                 }
-            };
-            groups.push(group);
+                // No two plans have the same addresses.
+                (None, None) => {}
+            }
         }
         for mut gone in std::mem::replace(&mut self.groups, groups) {
             gone.sockets.clear();

@@ -37,6 +37,19 @@ fn a_query_in_flight_finishes_on_the_plan_it_came_under() {
 }
 
 #[test]
+fn a_worker_that_stopped_had_no_time_to_write_what_was_answered() {
+    let mut lab = Lab::new(&TWO);
+    assert_eq!(lab.engine.deadline(), DEADLINE, "nothing is in flight, streams may still be busy");
+    let old = ask_web(&mut lab);
+    lab.set_plan(plan(&OTHER));
+    assert_eq!(lab.engine.deadline(), DEADLINE, "the old plan's");
+    for asked in &old {
+        lab.reply(asked.link, &address(asked, 1));
+    }
+    assert_eq!(lab.engine.deadline(), MS * 300);
+}
+
+#[test]
 fn q5_the_second_round_is_the_old_plans_too() {
     let mut lab = Lab::new(&TWO);
     lab.udp(&crate::actors::address_query("a-thing.distributed.local."));

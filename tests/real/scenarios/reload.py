@@ -65,6 +65,11 @@ def run(bed, check):
         lambda: "Corefile:1:20: the server block is not closed" in daemon.said()), daemon.said())
     check.that("and what was served is served still",
                name in str(ask.ask(daemon, QUESTION, "SRV").answer))
+    path.write_text(another + f"taken.:{a.port} {{\n  bind 127.0.0.1\n  forward . {b.at}\n}}\n")
+    check.that("an address that is taken is logged", until(
+        lambda: f"cannot listen on 127.0.0.1:{a.port}" in daemon.said()), daemon.said())
+    check.that("and what was served is served still",
+               name in str(ask.ask(daemon, QUESTION, "SRV").answer))
     # As Kubernetes does it: the file is a link into a directory that a link
     # leads to, and that one is turned round.
     mounted = bed.dir / "mounted"
