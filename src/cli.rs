@@ -2,8 +2,8 @@
 //! [`crate::config`], what is done with them in [`crate::run`].
 
 use crate::config::{
-    Behaviour, ConfigError, DEADLINES, Draft, ForwardDraft, OnMissing, Policy, Settings, ZoneDraft,
-    words,
+    Behaviour, ConfigError, DEADLINES, Draft, ForwardDraft, Identity, OnMissing, Policy, Settings,
+    ZoneDraft, words,
 };
 use crate::engine::Transport;
 use crate::wire::edns::DEFAULT_PAYLOAD;
@@ -47,15 +47,24 @@ enum SubCommand {
 #[derive(Debug, Args)]
 struct Serve {
     /// A Corefile, in place of the flags for zones, clusters, forwards and listeners
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "zone", "cluster", "forward"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "listen_tls", "tls_cert", "tls_key", "zone", "cluster", "forward"])]
     config: Option<PathBuf>,
     /// Where to listen, UDP and TCP; repeatable [default: 127.0.0.1:53 and [::1]:53]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<String>,
+    /// Where to listen for DNS over TLS; repeatable; needs --tls-cert and --tls-key
+    #[arg(long, value_name = "ADDR:PORT", requires_all = ["tls_cert", "tls_key"])]
+    listen_tls: Vec<String>,
+    /// The certificate for TLS clients, and those above it, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// A distributed zone; the clusters that follow are behind it; repeatable
     #[arg(long, value_name = "NAME")]
     zone: Vec<String>,
-    /// A cluster of the zone: 'SUFFIX PREFIX SERVER...'; repeatable
+    /// A cluster of the zone: 'SUFFIX PREFIX SERVER... [ca=FILE] [case=random]'; repeatable
     #[arg(long, value_name = "WORDS")]
     cluster: Vec<String>,
     /// Servers for names outside every zone: 'ZONE SERVER...'; repeatable
@@ -97,6 +106,21 @@ struct Serve {
     /// Queries in flight from one client address; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     max_queries_per_client: usize,
+    /// A network that may ask [default: whoever reaches a listener]; repeatable
+    #[arg(long, value_name = "NET")]
+    allow: Vec<String>,
+    /// UDP answers a second to one client network (IPv4 /24, IPv6 /56); 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rate_limit: u32,
+    /// UDP queries a second to answer without a DNS cookie; others need one, or TCP; 0: all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    require_cookies_above: u32,
+    /// Connections of clients, TCP and TLS
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp)]
+    max_tcp: usize,
+    /// Connections of one client address
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp_per_client)]
+    max_tcp_per_client: usize,
     /// Worker threads [default: the cores]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroUsize>,
@@ -224,7 +248,7 @@ pub enum Command {
 }
 
 /// Where it is written what is to be served.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Written {
     /// In the flags.
     Flags(Draft),
@@ -322,9 +346,20 @@ impl Serve {
                 Order::Random => Policy::Random,
             },
         };
+        let listen_tls = self.listen_tls.iter();
+        let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
+        let allow = self.allow.iter().map(|word| words::network("--allow", word));
+        let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         let settings = Settings {
             behaviour,
             listen: listen.collect::<Result<_, _>>()?,
+            listen_tls: listen_tls.collect::<Result<_, _>>()?,
+            identity: identity.map(|(cert, key)| Identity { cert, key }),
+            allow: allow.collect::<Result<_, _>>()?,
+            answer_rate: self.rate_limit,
+            cookies_above: self.require_cookies_above,
+            max_tcp: self.max_tcp,
+            max_tcp_per_client: self.max_tcp_per_client,
             workers: workers.unwrap_or(NonZeroUsize::MIN),
             max_udp_payload: self.max_udp_payload,
             max_fails: self.max_fails,

@@ -2,7 +2,7 @@
 //! the daemon in front of them, through the same sockets, engine and
 //! configuration as ever.
 
-use crate::config::{Draft, Plan, Settings, ZoneDraft};
+use crate::config::{Draft, Settings, ZoneDraft};
 use crate::net::Running;
 use crate::show;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
@@ -208,13 +208,13 @@ async fn converse(cluster: &Cluster, mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Asks the daemon, and shows what it serves, how to ask it, and its answer.
-pub fn show(plan: &Plan, running: &Running) -> Result<String, DemoError> {
-    let listen = running.listen().concat();
-    let Some(&addr) = listen.first() else {
+pub fn show(running: &Running) -> Result<String, DemoError> {
+    let plans = running.plans();
+    let told = plans.first();
+    let Some((told, &addr)) = told.and_then(|plan| Some((plan, plan.settings.listen.first()?)))
+    else {
         return Err(DemoError::Answer("the daemon listens nowhere".into()));
     };
-    let mut told = plan.clone();
-    told.settings.listen = listen;
     let answer = ask(addr)?;
     let form = show::Shown::read(&answer).map_err(|error| DemoError::Answer(error.to_string()))?;
     let lines = told.summary().join("\n");

@@ -2,18 +2,17 @@
 //! or, as JSON, for a program. Asks through the daemon's own engine and
 //! sockets; only the listener is missing.
 
-use crate::config::{Plan, Route};
+use crate::config::Route;
 use crate::engine::explain::{Reaction, RecordReport, Report, SubReport};
 use crate::engine::merge::{Fate, Section};
 use crate::engine::{Phase, Transport};
-use crate::net::{self, CannotRun};
+use crate::net::{self, CannotRun, Served};
 use crate::show::{Shown, Unreadable, record_at};
 use crate::wire::name;
 use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, Name};
 use serde::Serialize;
 use std::fmt;
-use std::sync::Arc;
 
 /// Why a question could not be explained.
 #[derive(Debug)]
@@ -89,11 +88,12 @@ struct RecordTold {
 
 /// Asks, and tells how the answer came about.
 pub fn explain(
-    plan: &Arc<Plan>,
+    served: &Served,
     name: &Name<Vec<u8>>,
     rtype: Rtype,
     transport: Transport,
 ) -> Result<Explanation, ExplainError> {
+    let plan = &served.plan;
     let too_long = |_| ExplainError::Answer("the question is too long".into());
     let mut query = MessageBuilder::new_vec();
     query.header_mut().set_rd(true);
@@ -106,7 +106,7 @@ pub fn explain(
         Ok(())
     });
     sized.map_err(too_long)?;
-    let (answer, report) = net::ask(plan.clone(), &query.finish(), transport)?;
+    let (answer, report) = net::ask(served.clone(), &query.finish(), transport)?;
     if answer.is_empty() {
         return Err(ExplainError::Answer("the engine gave no answer".into()));
     }
@@ -166,6 +166,7 @@ fn cluster(told: &SubReport, records: Vec<RecordTold>) -> ClusterTold {
             out.transport = Some(match transport {
                 Transport::Udp => "UDP",
                 Transport::Tcp => "TCP",
+                Transport::Tls => "TLS",
             });
             out.milliseconds = Some(took.as_secs_f64() * 1000.0);
         }

@@ -1,23 +1,23 @@
-//! A configuration file that changes while it is served: read and checked whole
+//! A configuration that changes while it is served: read and checked whole
 //! first. If it is wrong, what is served stays, and the log says what is wrong;
-//! if it is right, it is served from then on, and no query notices.
+//! if it is right, it is served from then on, and no query notices. Certificates
+//! and keys are part of it.
 
-use crate::config::{Plan, Settings};
-use crate::corefile::{self, Corefile};
-use crate::net::Running;
-use crate::run::warn;
+use crate::cli::Written;
+use crate::config::Plan;
+use crate::net::{Running, Served};
+use crate::run::{self, Failure, Read, warn};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The file, and what was made of it.
+/// What is written down, and what was made of it.
 pub struct Reloader {
-    path: PathBuf,
-    defaults: Settings,
+    written: Written,
     /// What is served, to tell whether a change is one.
-    served: String,
+    served: u64,
     watcher: Option<RecommendedWatcher>,
     /// The directories that are watched. Not the files: Kubernetes changes a
     /// mounted ConfigMap by turning a link in its directory to another one.
@@ -26,29 +26,38 @@ pub struct Reloader {
     failures: u64,
 }
 
-fn meaning(plans: &[Plan]) -> String {
-    format!("{plans:?}")
+/// Plans, and what is in the files they name, in a number.
+fn meaning(plans: &[Plan]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{plans:?}").hash(&mut hasher);
+    for file in plans.iter().flat_map(Plan::files) {
+        // One that cannot be read is told of when it is used.
+        std::fs::read(file).ok().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// How messages call it.
+fn called(written: &Written) -> String {
+    match written {
+        Written::Flags(_) => "the configuration".into(),
+        Written::File(path, _) => path.display().to_string(),
+    }
 }
 
 impl Reloader {
     /// Watches what has been read; each change goes to `changes`.
-    pub fn new(
-        path: PathBuf,
-        defaults: Settings,
-        read: &Corefile,
-        changes: mpsc::UnboundedSender<()>,
-    ) -> Self {
+    pub fn new(written: Written, read: &Read, changes: mpsc::UnboundedSender<()>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading the files is an event, too, and no change.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 let _ = changes.send(());
             }
         });
-        let watcher = watcher.inspect_err(|error| unwatched(&path, error)).ok();
+        let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();
         let served = meaning(&read.plans);
         let watched = BTreeSet::new();
-        let mut reloader =
-            Reloader { path, defaults, served, watcher, watched, reloads: 0, failures: 0 };
+        let mut reloader = Reloader { written, served, watcher, watched, reloads: 0, failures: 0 };
         reloader.watch(&read.directories);
         reloader
     }
@@ -61,42 +70,47 @@ impl Reloader {
         }
         for new in directories.difference(&self.watched) {
             if let Err(error) = watcher.watch(here(new), RecursiveMode::NonRecursive) {
-                unwatched(new, &error);
+                unwatched(&new.display().to_string(), &error);
             }
         }
         self.watched.clone_from(directories);
     }
 
-    /// Reads the file again. An operator who `asked` is told even that nothing
+    /// Reads everything again. An operator who `asked` is told even that nothing
     /// has changed.
     pub fn reload(&mut self, running: &mut Running, asked: bool) {
-        let read = match corefile::read(&self.path, &self.defaults) {
-            Ok(read) => read,
-            Err(mistakes) => return self.failed(&mistakes),
-        };
+        match self.try_reload(running) {
+            Ok(true) => {
+                let (name, reloads) = (called(&self.written), self.reloads);
+                tracing::info!("{name} is served as it is now (change {reloads})");
+            }
+            Ok(false) if asked => {
+                tracing::info!("{} says what it said before", called(&self.written));
+            }
+            Ok(false) => {}
+            Err(why) => {
+                self.failures += 1;
+                let (name, failures) = (called(&self.written), self.failures);
+                tracing::error!("{name} is not served as it is now (mistake {failures}):\n{why}");
+            }
+        }
+    }
+
+    /// Tells whether there was a change.
+    fn try_reload(&mut self, running: &mut Running) -> Result<bool, Failure> {
+        let read = run::read(&self.written)?;
         let meaning = meaning(&read.plans);
         if meaning == self.served {
-            if asked {
-                tracing::info!("{} says what it said before", self.path.display());
-            }
-            return;
+            return Ok(false);
         }
-        let plans: Vec<Arc<Plan>> = read.plans.into_iter().map(Arc::new).collect();
-        if let Err(error) = running.reload(&plans) {
-            return self.failed(&error);
-        }
+        let plans = read.plans.into_iter().map(Served::load);
+        let plans: Vec<Served> = plans.collect::<Result<_, _>>()?;
+        running.reload(&plans)?;
         self.watch(&read.directories);
         self.served = meaning;
         self.reloads += 1;
-        plans.iter().for_each(|plan| warn(plan));
-        let (path, reloads) = (self.path.display(), self.reloads);
-        tracing::info!("{path} is served as it is now (change {reloads})");
-    }
-
-    fn failed(&mut self, why: &dyn std::fmt::Display) {
-        self.failures += 1;
-        let (path, failures) = (self.path.display(), self.failures);
-        tracing::error!("{path} is not served as it is now (mistake {failures}):\n{why}");
+        plans.iter().for_each(|served| warn(&served.plan));
+        Ok(true)
     }
 }
 
@@ -104,6 +118,6 @@ fn here(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
-fn unwatched(path: &Path, error: &notify::Error) {
-    tracing::warn!("changes in {} are noticed on SIGHUP only: {error}", path.display());
+fn unwatched(name: &str, error: &notify::Error) {
+    tracing::warn!("changes in {name} are noticed on SIGHUP only: {error}");
 }

@@ -5,12 +5,13 @@ use crate::config::{self, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
-use crate::net::{CannotRun, Running, Signals, Wake};
+use crate::net::{CannotRun, KeyError, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
 use crate::wire::name::FlatName;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub enum Failure {
     Config(ConfigError),
     /// The configuration in a file.
     Corefile(Mistakes),
+    /// Certificates and keys.
+    Keys(KeyError),
     /// The host.
     CannotRun(CannotRun),
     /// The demonstration did not get its answer.
@@ -50,6 +53,12 @@ impl From<Mistakes> for Failure {
     }
 }
 
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Failure::Keys(error)
+    }
+}
+
 impl From<CannotRun> for Failure {
     fn from(error: CannotRun) -> Self {
         Failure::CannotRun(error)
@@ -73,27 +82,33 @@ impl Failure {
                 let _ = error.print();
                 ExitCode::from(code)
             }
-            Failure::Config(error) => {
-                eprintln!("gathersrv: {error}");
-                ExitCode::from(2)
-            }
             // Each mistake names its file already.
-            Failure::Corefile(error) => {
-                eprintln!("{error}");
+            Failure::Corefile(_) => {
+                eprintln!("{self}");
                 ExitCode::from(2)
             }
-            Failure::CannotRun(error) => {
-                eprintln!("gathersrv: {error}");
+            Failure::Config(_) | Failure::Keys(_) => {
+                eprintln!("gathersrv: {self}");
+                ExitCode::from(2)
+            }
+            Failure::CannotRun(_) | Failure::Demo(_) | Failure::Explain(_) => {
+                eprintln!("gathersrv: {self}");
                 ExitCode::from(1)
             }
-            Failure::Demo(error) => {
-                eprintln!("gathersrv: {error}");
-                ExitCode::from(1)
-            }
-            Failure::Explain(error) => {
-                eprintln!("gathersrv: {error}");
-                ExitCode::from(1)
-            }
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Flags(error) => error.fmt(f),
+            Failure::Config(error) => error.fmt(f),
+            Failure::Corefile(error) => error.fmt(f),
+            Failure::Keys(error) => error.fmt(f),
+            Failure::CannotRun(error) => error.fmt(f),
+            Failure::Demo(error) => error.fmt(f),
+            Failure::Explain(error) => error.fmt(f),
         }
     }
 }
@@ -108,46 +123,56 @@ pub fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// The plans that are written down, one for each set of listeners.
-fn plans(written: Written) -> Result<Vec<Plan>, Failure> {
-    match written {
-        Written::Flags(mut draft) => {
-            if draft.settings.listen.is_empty() {
+/// What is written down, read.
+pub struct Read {
+    /// One plan for each set of listeners.
+    pub plans: Vec<Plan>,
+    /// Where a change would change them.
+    pub directories: BTreeSet<PathBuf>,
+}
+
+/// Reads what is written down.
+pub fn read(written: &Written) -> Result<Read, Failure> {
+    let (plans, mut directories) = match written {
+        Written::Flags(draft) => {
+            let mut draft = draft.clone();
+            if draft.settings.listen.is_empty() && draft.settings.listen_tls.is_empty() {
                 draft.settings.listen = loopback();
             }
-            Ok(vec![config::build(draft)?])
+            (vec![config::build(draft)?], BTreeSet::new())
         }
-        Written::File(path, defaults) => Ok(corefile::read(&path, &defaults)?.plans),
-    }
+        Written::File(path, defaults) => {
+            let read = corefile::read(path, defaults)?;
+            (read.plans, read.directories)
+        }
+    };
+    let files = plans.iter().flat_map(Plan::files);
+    directories.extend(files.filter_map(|file| file.parent().map(Path::to_path_buf)));
+    Ok(Read { plans, directories })
+}
+
+fn load(plans: Vec<Plan>) -> Result<Vec<Served>, KeyError> {
+    plans.into_iter().map(Served::load).collect()
 }
 
 fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
     start_log(log);
     let mut signals = Signals::take()?;
-    let (plans, mut reloader) = match written {
-        Written::Flags(_) => (plans(written)?, None),
-        Written::File(path, defaults) => {
-            let read = corefile::read(&path, &defaults)?;
-            let reloader = Reloader::new(path, defaults, &read, signals.changes());
-            (read.plans, Some(reloader))
-        }
-    };
-    plans.iter().for_each(warn);
-    let shared: Vec<Arc<Plan>> = plans.into_iter().map(Arc::new).collect();
-    let mut running = Running::start(&shared)?;
-    for (plan, listen) in shared.iter().zip(running.listen()) {
-        let mut plan = Plan::clone(plan);
-        plan.settings.listen = listen;
+    let read = read(&written)?;
+    read.plans.iter().for_each(warn);
+    // Before the files are read, so that no change of them is missed.
+    let mut reloader = Reloader::new(written, &read, signals.changes());
+    let mut running = Running::start(&load(read.plans)?)?;
+    for plan in running.plans() {
         for line in plan.summary() {
             println!("{line}");
         }
     }
     println!("ready");
     loop {
-        match (signals.wait(&mut running)?, &mut reloader) {
-            (Wake::Stop, _) => break,
-            (wake, Some(reloader)) => reloader.reload(&mut running, wake == Wake::Hangup),
-            (_, None) => tracing::info!("there is no file to read again: flags say what is served"),
+        match signals.wait(&mut running)? {
+            Wake::Stop => break,
+            wake => reloader.reload(&mut running, wake == Wake::Hangup),
         }
     }
     running.stop();
@@ -165,7 +190,8 @@ pub(crate) fn warn(plan: &Plan) {
 }
 
 fn check(written: Written) -> Result<(), Failure> {
-    for plan in plans(written)? {
+    for plan in read(&written)?.plans {
+        Served::load(plan.clone())?;
         for line in plan.summary().iter().chain(&plan.policies()) {
             println!("{line}");
         }
@@ -182,8 +208,8 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
     let mut signals = Signals::take()?;
-    let mut running = Running::start(&[Arc::new(plan.clone())])?;
-    let shown = demo::show(&plan, &running)?;
+    let mut running = Running::start(&load(vec![plan])?)?;
+    let shown = demo::show(&running)?;
     print!("{shown}");
     if !flags.once {
         println!("ready");
@@ -195,18 +221,18 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
 
 fn explain(written: Written, log: LogLevel, question: &Question) -> Result<(), Failure> {
     start_log(log);
-    let mut plans = plans(written)?;
+    let mut plans = read(&written)?.plans;
     // Of several, the one that serves the name; the first says why none does.
     let mut name = question.name.as_slice().to_vec();
     name.make_ascii_lowercase();
     let serves =
         |plan: &Plan| FlatName::from_flat(&name).is_ok_and(|name| plan.route(&name).is_some());
     let place = plans.iter().position(serves).unwrap_or(0);
-    let plan = Arc::new(plans.swap_remove(place));
-    for warning in &plan.warnings {
+    let served = Served::load(plans.swap_remove(place))?;
+    for warning in &served.plan.warnings {
         tracing::warn!("{warning}");
     }
-    let told = explain::explain(&plan, &question.name, question.rtype, question.transport)
+    let told = explain::explain(&served, &question.name, question.rtype, question.transport)
         .map_err(Failure::Explain)?;
     if question.json {
         println!("{}", told.json().map_err(Failure::Explain)?);

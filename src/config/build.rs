@@ -1,9 +1,9 @@
 //! From words to a plan: every check that needs more than one word.
 
 use super::plan::{Behaviour, Cluster, Forward, Plan, Settings, Zone};
+use super::server::{Server, ServerOptions};
 use super::{ConfigError, meetings, words};
 use crate::wire::name::Suffix;
-use std::net::SocketAddr;
 
 /// The most servers of one cluster or forward.
 pub const MAX_SERVERS: usize = 16;
@@ -90,16 +90,60 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
 
 /// Every server once.
 #[derive(Default)]
-struct Servers(Vec<SocketAddr>);
+struct Servers(Vec<Server>);
 
 impl Servers {
-    fn number(&mut self, addr: SocketAddr) -> usize {
-        if let Some(known) = self.0.iter().position(|&known| known == addr) {
+    fn number(&mut self, server: Server) -> usize {
+        if let Some(known) = self.0.iter().position(|known| *known == server) {
             return known;
         }
-        self.0.push(addr);
+        self.0.push(server);
         self.0.len() - 1
     }
+}
+
+/// The servers on a line, and what its options say of them. `first` is the
+/// number of the first word.
+fn servers_of<'a>(
+    line: &str,
+    words_of_line: impl Iterator<Item = &'a str>,
+    at: impl Fn(usize) -> String,
+    first: usize,
+    servers: &mut Servers,
+) -> Result<(Vec<usize>, ServerOptions), ConfigError> {
+    let mut options = ServerOptions::default();
+    let mut read = Vec::new();
+    for (n, word) in (first..).zip(words_of_line) {
+        match word.split_once('=') {
+            Some((key, value)) => words::server_option(&at(n), key, value, &mut options)?,
+            None => read.push((n, word, words::server(&at(n), word)?)),
+        }
+    }
+    let mut numbers = Vec::new();
+    let mut secure = false;
+    for (n, word, mut server) in read {
+        if let Some(tls) = &mut server.tls {
+            secure = true;
+            tls.ca.clone_from(&options.ca);
+        }
+        let number = servers.number(server);
+        if numbers.contains(&number) {
+            return Err(ConfigError {
+                place: at(n),
+                wrong: format!("the server '{word}' is there already"),
+                remedy: "name every server of a cluster once".into(),
+            });
+        }
+        numbers.push(number);
+    }
+    if options.ca.is_some() && !secure {
+        return Err(ConfigError {
+            place: format!("{} of '{line}'", at(first)),
+            wrong: "'ca=' is for servers over TLS, and there is none".into(),
+            remedy: "write them as 'tls://10.8.0.1:853#NAME', or take it out".into(),
+        });
+    }
+    Ok((numbers, options))
 }
 
 fn behaviour(own: &Option<Behaviour>, settings: &Settings) -> Behaviour {
@@ -179,33 +223,25 @@ fn zone(
 }
 
 fn cluster(place: &str, line: &str, servers: &mut Servers) -> Result<Cluster, ConfigError> {
-    let mut line_words = line.split_whitespace().enumerate();
-    let mut next = |what: &str| {
-        line_words.next().map(|(_, word)| word).ok_or_else(|| ConfigError {
-            place: format!("{place} '{line}'"),
-            wrong: format!("the {what} is missing"),
-            remedy: "write SUFFIX PREFIX SERVER..., such as 'cluster-a.local. a- 10.8.0.1:53'"
-                .into(),
-        })
+    let mut line_words = line.split_whitespace();
+    let missing = |what: &str| ConfigError {
+        place: format!("{place} '{line}'"),
+        wrong: format!("the {what} is missing"),
+        remedy: "write SUFFIX PREFIX SERVER..., such as 'cluster-a.local. a- 10.8.0.1:53'".into(),
     };
     let at = |n: usize| format!("{place} '{line}', word {n}");
-    let suffix = words::name(&at(1), next("suffix")?)?;
-    let prefix = words::prefix(&at(2), next("prefix")?)?;
-    let mut numbers = vec![servers.number(words::server(&at(3), next("server")?)?)];
-    for (n, word) in line_words {
-        let number = servers.number(words::server(&at(n + 1), word)?);
-        if numbers.contains(&number) {
-            return Err(ConfigError {
-                place: at(n + 1),
-                wrong: format!("the server '{word}' is there already"),
-                remedy: "name every server of a cluster once".into(),
-            });
-        }
-        numbers.push(number);
+    let suffix = line_words.next().ok_or_else(|| missing("suffix"))?;
+    let suffix = words::name(&at(1), suffix)?;
+    let prefix = line_words.next().ok_or_else(|| missing("prefix"))?;
+    let prefix = words::prefix(&at(2), prefix)?;
+    let (numbers, options) = servers_of(line, line_words, at, 3, servers)?;
+    if numbers.is_empty() {
+        return Err(missing("server"));
     }
     too_many(place, line, numbers.len())?;
     let label = format!("{suffix} {}", String::from_utf8_lossy(&prefix));
-    Ok(Cluster { suffix, prefix, servers: numbers, label })
+    let random_case = options.random_case;
+    Ok(Cluster { suffix, prefix, servers: numbers, label, random_case })
 }
 
 fn too_many(place: &str, line: &str, servers: usize) -> Result<(), ConfigError> {
@@ -238,10 +274,7 @@ fn forward(
             remedy: "forward a name outside every zone, such as '.' for all others".into(),
         });
     }
-    let mut numbers = Vec::new();
-    for (n, word) in words_of_line.enumerate() {
-        numbers.push(servers.number(words::server(&at(n + 2), word)?));
-    }
+    let (numbers, options) = servers_of(line, words_of_line, at, 2, servers)?;
     if numbers.is_empty() {
         return Err(ConfigError {
             place: format!("{} '{line}'", written.place),
@@ -249,9 +282,9 @@ fn forward(
             remedy: "write ZONE SERVER..., such as '. 192.0.2.53'".into(),
         });
     }
-    numbers.dedup();
     too_many(&written.place, line, numbers.len())?;
-    Ok(Forward { name, servers: numbers, behaviour: Behaviour::default() })
+    let random_case = options.random_case;
+    Ok(Forward { name, servers: numbers, behaviour: Behaviour::default(), random_case })
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ mod build;
 mod index;
 mod meetings;
 mod plan;
+mod server;
 pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
 pub use plan::{
-    Behaviour, Cluster, DEADLINES, Forward, OnMissing, Plan, Policy, Route, Settings, Truncated,
-    Zone,
+    Behaviour, Cluster, DEADLINES, Forward, Identity, OnMissing, Plan, Policy, Route, Settings,
+    Truncated, Zone,
 };
+pub use server::{Server, ServerOptions, Tls};
 
 /// A mistake in flags or configuration: the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,12 @@
 //! and immutable. Workers share it and never ask anything else.
 
 use super::index::NameIndex;
+use super::server::Server;
 use crate::wire::name::{FlatName, Suffix};
-use std::net::SocketAddr;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is done about a cluster that is missing from a positive answer (M6).
@@ -83,6 +86,15 @@ impl Default for Behaviour {
     }
 }
 
+/// The certificate and key that TLS clients are shown: files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and those between it and its authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// What holds for all that is served together.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -90,6 +102,21 @@ pub struct Settings {
     pub behaviour: Behaviour,
     /// Where UDP and TCP are served.
     pub listen: Vec<SocketAddr>,
+    /// Where TLS is served (RFC 7858).
+    pub listen_tls: Vec<SocketAddr>,
+    /// Who we are there.
+    pub identity: Option<Identity>,
+    /// Who may ask; everybody if nobody is named.
+    pub allow: Vec<IpNet>,
+    /// UDP answers a second to one client network; 0 for no limit.
+    pub answer_rate: u32,
+    /// UDP queries a second from all clients that have no cookie; more of them
+    /// have to get one, or come over TCP. 0 for no limit.
+    pub cookies_above: u32,
+    /// TCP and TLS connections of clients in all.
+    pub max_tcp: usize,
+    /// The same of one client address.
+    pub max_tcp_per_client: usize,
     /// Workers: threads, each with sockets of its own.
     pub workers: NonZeroUsize,
     /// The largest UDP message sent to a client, in octets, 512 to 4096.
@@ -117,6 +144,16 @@ impl Default for Settings {
         Settings {
             behaviour: Behaviour::default(),
             listen: Vec::new(),
+            listen_tls: Vec::new(),
+            identity: None,
+            allow: Vec::new(),
+            answer_rate: 0,
+            cookies_above: 0,
+            // A connection costs some ten kilobytes, one over TLS forty.
+            max_tcp: 1024,
+            // A resolver pool behind one address needs a few, and eight
+            // addresses have to gang up to shut others out.
+            max_tcp_per_client: 128,
             workers: NonZeroUsize::MIN,
             max_udp_payload: crate::wire::edns::DEFAULT_PAYLOAD,
             // Long enough to be of use, short enough to be gone soon (M6).
@@ -144,6 +181,8 @@ pub struct Cluster {
     pub servers: Vec<usize>,
     /// How operators and EDE texts call it: suffix and prefix as configured.
     pub label: String,
+    /// Its questions' letters change their case at random (0x20).
+    pub random_case: bool,
 }
 
 /// A distributed zone: asked of every cluster, answered as one.
@@ -170,6 +209,8 @@ pub struct Forward {
     pub servers: Vec<usize>,
     /// How its questions are dealt with.
     pub behaviour: Behaviour,
+    /// Its questions' letters change their case at random (0x20).
+    pub random_case: bool,
 }
 
 /// Where a question goes.
@@ -191,7 +232,7 @@ pub struct Plan {
     /// The forwards.
     pub forwards: Vec<Forward>,
     /// Every server named anywhere, once.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Server>,
     /// What the operator should know but need not mend.
     pub warnings: Vec<String>,
     zone_index: NameIndex,
@@ -203,7 +244,7 @@ impl Plan {
         settings: Settings,
         zones: Vec<Zone>,
         forwards: Vec<Forward>,
-        servers: Vec<SocketAddr>,
+        servers: Vec<Server>,
         warnings: Vec<String>,
     ) -> Self {
         let zone_index = NameIndex::new(zones.iter().map(|zone| &zone.name));
@@ -225,6 +266,20 @@ impl Plan {
         }
     }
 
+    /// The files it names: certificates and keys.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let identity = self.settings.identity.iter();
+        let own = identity.flat_map(|identity| [identity.cert.clone(), identity.key.clone()]);
+        let servers = self.servers.iter().filter_map(|server| server.tls.as_ref()?.ca.clone());
+        own.chain(servers).collect()
+    }
+
+    /// Whether a client may ask.
+    pub fn allows(&self, client: IpAddr) -> bool {
+        let allow = &self.settings.allow;
+        allow.is_empty() || allow.iter().any(|net| net.contains(&client.to_canonical()))
+    }
+
     /// The longest time any query may take.
     pub fn longest_deadline(&self) -> Duration {
         let zones = self.zones.iter().map(|zone| &zone.behaviour);
@@ -238,11 +293,14 @@ impl Plan {
             let all: Vec<String> = servers.iter().map(|&n| self.servers[n].to_string()).collect();
             all.join(", ")
         };
-        let listen: Vec<String> = self.settings.listen.iter().map(|a| a.to_string()).collect();
+        let settings = &self.settings;
+        let plain = settings.listen.iter().map(|addr| format!("{addr} (UDP and TCP)"));
+        let secure = settings.listen_tls.iter().map(|addr| format!("{addr} (TLS)"));
+        let listen: Vec<String> = plain.chain(secure).collect();
         let mut lines = Vec::new();
         for zone in &self.zones {
             lines.push(format!(
-                "zone {} from {} {} on {} (UDP and TCP)",
+                "zone {} from {} {} on {}",
                 zone.name,
                 zone.clusters.len(),
                 if zone.clusters.len() == 1 { "cluster" } else { "clusters" },
@@ -282,6 +340,20 @@ impl Plan {
             n => format!("a server that leaves {n} questions unanswered is taken out"),
         });
         lines.push(format!("more than {} queries in flight are SERVFAIL", settings.max_queries));
+        if !settings.allow.is_empty() {
+            let allow: Vec<String> = settings.allow.iter().map(IpNet::to_string).collect();
+            lines.push(format!("only {} may ask", allow.join(", ")));
+        }
+        if settings.answer_rate > 0 {
+            let rate = settings.answer_rate;
+            lines.push(format!("a client network gets {rate} UDP answers a second at most"));
+        }
+        if settings.cookies_above > 0 {
+            let rate = settings.cookies_above;
+            lines.push(format!(
+                "of more than {rate} UDP queries a second without a cookie the rest has to get one"
+            ));
+        }
         lines
     }
 }

@@ -9,7 +9,7 @@ use super::diagnose::{Diagnostic, close_to};
 use super::directives::{self, Forward, Gather, Set, Site};
 use super::source::{Place, Sources, Token};
 use crate::config::{
-    self, Behaviour, ConfigError, Draft, ForwardDraft, Plan, Policy, Settings, ZoneDraft,
+    self, Behaviour, ConfigError, Draft, ForwardDraft, Plan, Policy, Server, Settings, ZoneDraft,
 };
 use crate::wire::name::{FlatName, Suffix};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ struct Drafted {
 /// Where a cluster is asked.
 #[derive(Default)]
 struct Found {
-    servers: Vec<SocketAddr>,
+    servers: Vec<Server>,
     policy: Option<Set<Policy>>,
 }
 
@@ -193,7 +193,7 @@ impl<'a> Assembler<'a> {
                     if found.servers.is_empty() {
                         continue;
                     }
-                    line.extend(found.servers.iter().map(SocketAddr::to_string));
+                    line.extend(found.servers.iter().map(Server::to_string));
                     if let (Some(one), Some(other)) = (&policy, &found.policy)
                         && one.value != other.value
                     {
@@ -285,17 +285,17 @@ impl<'a> Assembler<'a> {
         found: &mut Found,
     ) {
         for to in &forward.to {
-            let here = self.listening(to.value);
+            let here = self.listening(to.value.addr);
             if here.is_empty() {
                 if !found.servers.contains(&to.value) {
-                    found.servers.push(to.value);
+                    found.servers.push(to.value.clone());
                     found.policy = found.policy.take().or(forward.policy.clone());
                 }
                 continue;
             }
-            let Some(next) = self.closest(&here, to.value.port(), suffix) else {
+            let Some(next) = self.closest(&here, to.value.addr.port(), suffix) else {
                 let wrong = format!("no block at {} serves {suffix}", to.value);
-                let port = to.value.port();
+                let port = to.value.addr.port();
                 self.wrong(to.place, wrong, format!("write one: '{suffix}:{port} {{'"));
                 continue;
             };

@@ -2,17 +2,22 @@
 //! which socket.
 
 use super::Engine;
-use super::gather::{Attempt, Failure, Phase, Progress};
+use super::gather::{Attempt, Failure, Phase, Progress, Sub};
 use super::links::Slot;
 use super::outbox::{Outbox, Transport};
 use super::time::Time;
 use crate::config::{Policy, Route, Zone};
 use crate::wire::HEADER_LEN;
+use crate::wire::case::Case;
 use crate::wire::edns::{self, DEFAULT_PAYLOAD};
 use crate::wire::message::Message;
 use crate::wire::name::FlatName;
 use crate::wire::rewrite::push_outbound;
 use domain::base::HeaderSection;
+
+/// A question on a stream is asked again, elsewhere or on a new connection,
+/// after this share of the deadline: two more fit.
+const STREAM_SHARE: u32 = 4;
 
 /// Octets of the prefix to take off, and the label to take them from, if the
 /// name carries this cluster's prefix (Q4).
@@ -114,6 +119,16 @@ impl Engine {
         }
     }
 
+    /// How a sub-question is sent to a server now.
+    fn transport_to(&self, now: Time, server: usize, sub: &Sub) -> Transport {
+        let known = &self.links.servers[server];
+        // A server that is asked over TCP because of forgers may have none: who
+        // has waited for it once is asked over a new port.
+        let besieged =
+            known.guard.is_besieged(now) && (sub.tries <= 1 || self.links.stream_works(server));
+        if known.tls.is_some() || sub.tcp || besieged { known.stream() } else { Transport::Udp }
+    }
+
     /// Sends a sub-question to the server whose turn it is.
     pub(super) fn ask(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
         let gather = &mut self.gathers[index as usize];
@@ -121,60 +136,91 @@ impl Engine {
         let servers = gather.servers_of(gather.subs()[n].cluster);
         let server = gather.plan.servers[servers[gather.subs()[n].turn % servers.len()]];
         let expires = gather.deadline;
+        let random_case = gather.random_case(gather.subs()[n].cluster);
         let sub = &mut gather.subs_mut()[n];
-        let transport = sub.transport();
         if sub.tries == 0 {
             sub.asked_at = now;
         }
         sub.tries = sub.tries.saturating_add(1);
-        sub.retry_at = match transport {
-            Transport::Udp => {
-                (now + self.links.servers[server].rtt.wait(sub.tries, deadline)).floor()
-            }
-            // TCP repeats for itself.
-            Transport::Tcp => expires,
+        let sub = &self.gathers[index as usize].subs()[n];
+        let transport = self.transport_to(now, server, sub);
+        let wait = self.links.servers[server].rtt.wait(sub.tries, deadline);
+        let retry_at = match transport {
+            Transport::Udp => (now + wait).floor(),
+            // TCP repeats for itself, ...
+            _ if sub.tcp => expires,
+            // ... but not where the connection is dead, or another server is
+            // alive.
+            _ => (now + wait.max(deadline / STREAM_SHARE)).floor(),
         };
         // To the same server the same packet, so that either copy's answer
         // will do; an answer to a new ID would say nothing about the old.
-        let again = sub.attempts.iter_mut().find(|attempt| {
+        let links = &self.links;
+        let again = sub.attempts.iter().position(|attempt| {
             attempt.server == server
                 && !attempt.refused
-                && self.links.is_open(attempt.link)
-                && self.links.transport(attempt.link) == transport
+                && links.is_open(attempt.link)
+                && links.transport(attempt.link) == transport
         });
-        let (link, id) = match again {
-            Some(attempt) => {
-                attempt.resent = true;
-                (attempt.link, attempt.id)
+        let renewed = match again {
+            Some(place) if transport.is_stream() => {
+                let asked = sub.attempts[place].sent;
+                self.links.renew_stream(server, asked, out)
             }
-            None => {
+            _ => false,
+        };
+        let sub = &mut self.gathers[index as usize].subs_mut()[n];
+        sub.retry_at = retry_at;
+        let attempt = match again {
+            // The server is slow, and has the question.
+            Some(_) if transport.is_stream() && !renewed => return,
+            Some(place) if !renewed => {
+                let attempt = &mut sub.attempts[place];
+                attempt.resent = true;
+                attempt.cookie &= !sub.plain;
+                *attempt
+            }
+            _ => {
                 let slot = Slot::Sub { gather: index, sub: n as u16 };
                 let Some((link, id)) = self.links.claim(now, server, transport, slot, out) else {
                     self.counters.exhausted += 1;
                     self.settle(now, index, n, Progress::Failed(Failure::Exhausted), out);
                     return;
                 };
-                let attempt =
-                    Attempt { link, id, server, sent: now, resent: false, refused: false };
+                let guard = &self.links.servers[server].guard;
+                let (changes_case, has_cookie) = (guard.changes_case, guard.has_cookie());
+                let first = self.links.take_first_use(link);
+                let random_case = random_case && !changes_case && transport != Transport::Tls;
+                let case = random_case.then(|| Case::new(self.links.random_bits()));
+                let sub = &mut self.gathers[index as usize].subs_mut()[n];
+                // Where a connection vouches for the server no cookie has to.
+                let cookie = !sub.plain && transport != Transport::Tls && (first || has_cookie);
+                let (sent, resent, refused) = (now, false, false);
+                let attempt = Attempt { link, id, server, sent, resent, refused, case, cookie };
                 sub.attempts.push(attempt);
-                (link, id)
+                attempt
             }
         };
         self.counters.asked += 1;
         let start = out.octets.len();
-        self.push_question(index, n, id, out);
-        out.send(link, start);
+        self.push_question(index, n, attempt, out);
+        out.send(attempt.link, start);
     }
 
     /// Q6: the client's RD and CD, no other flag, no option; our own OPT.
-    fn push_question(&self, index: u32, n: usize, id: u16, out: &mut Outbox) {
+    fn push_question(&self, index: u32, n: usize, attempt: Attempt, out: &mut Outbox) {
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
         let relayed = matches!(gather.route, Route::Forward(_));
         let message = Message::begin(&mut out.octets, &sub.question);
+        if let Some(case) = attempt.case {
+            let name = message.start + HEADER_LEN;
+            let len = sub.question.len().saturating_sub(4);
+            case.apply(&mut out.octets[name..name + len]);
+        }
         let mut section = HeaderSection::default();
         let header = section.header_mut();
-        header.set_id(id);
+        header.set_id(attempt.id);
         header.set_rd(gather.header.rd());
         header.set_cd(gather.header.cd());
         header.set_ad(relayed && gather.header.ad());
@@ -184,6 +230,10 @@ impl Engine {
             // not, because what it says will not be what was signed (R5).
             let dnssec_ok = relayed && gather.edns.is_some_and(|edns| edns.dnssec_ok);
             edns::push_opt(&mut out.octets, DEFAULT_PAYLOAD, 0, dnssec_ok);
+            if attempt.cookie {
+                let guard = &self.links.servers[attempt.server].guard;
+                edns::push_cookie(&mut out.octets, &guard.client_cookie, &guard.server_cookie);
+            }
             section.counts_mut().set_arcount(1);
         }
         out.octets[message.start..message.start + HEADER_LEN].copy_from_slice(section.as_slice());

@@ -32,6 +32,17 @@ pub struct Counters {
     pub unexpected: u64,
     /// Replies on the right socket with the right ID and the wrong rest (U1).
     pub mismatched: u64,
+    /// Replies that only a forger sends: an ID that no question had, or the
+    /// right one and the wrong rest.
+    pub suspect: u64,
+    /// Times a server came to be asked over TCP because of them.
+    pub sieges: u64,
+    /// Questions of our own that came back as a client's.
+    pub loops: u64,
+    /// Answers that a client was not given because its network had too many.
+    pub rate_limited: u64,
+    /// Queries whose client had to get a cookie, or come over TCP.
+    pub unproven: u64,
     /// Replies that break the wire format.
     pub malformed: u64,
     /// Truncated replies, asked again over TCP (T2).

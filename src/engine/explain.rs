@@ -138,12 +138,12 @@ fn round(gather: &Gather) -> Round {
         name: sub.question[..sub.question.len().saturating_sub(4)].to_vec(),
         tries: sub.tries,
         reaction: match (sub.progress, sub.answered) {
-            (Progress::Answered(summary), Some((at, server))) => Reaction::Answered {
+            (Progress::Answered(summary), Some(source)) => Reaction::Answered {
                 rcode: summary.rcode,
                 counts: summary.counts,
-                server,
-                transport: sub.transport(),
-                took: at.since(sub.asked_at),
+                server: source.server,
+                transport: source.transport,
+                took: source.at.since(sub.asked_at),
             },
             (Progress::CannotExist, _) => Reaction::CannotExist,
             (Progress::Failed(failure), _) => Reaction::Failed(failure),

@@ -5,6 +5,7 @@ use super::outbox::{Client, Transport};
 use super::synth::Asker;
 use super::time::Time;
 use crate::config::{Behaviour, Plan, Route};
+use crate::wire::case::Case;
 use crate::wire::edns::Edns;
 use crate::wire::reply::Summary;
 use domain::base::Header;
@@ -99,6 +100,21 @@ pub struct Attempt {
     pub resent: bool,
     /// The network or the server said no; a reply may come all the same.
     pub refused: bool,
+    /// The case of its letters, if that is a secret.
+    pub case: Option<Case>,
+    /// It carried our cookie.
+    pub cookie: bool,
+}
+
+/// From whom an answer came.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// When it came.
+    pub at: Time,
+    /// The server.
+    pub server: SocketAddr,
+    /// How it came.
+    pub transport: Transport,
 }
 
 /// Memory for replies is used again unless it is larger than this: datagrams
@@ -140,8 +156,8 @@ pub struct Sub {
     pub stale: bool,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
-    /// When its answer came, and from where: for who wants to know.
-    pub answered: Option<(Time, SocketAddr)>,
+    /// Where its answer came from.
+    pub answered: Option<Source>,
 }
 
 impl Sub {
@@ -200,11 +216,6 @@ impl Sub {
         self.answered = last.answered;
         self.stale = true;
         self.unchanged = false;
-    }
-
-    /// How it is sent next.
-    pub fn transport(&self) -> Transport {
-        if self.tcp { Transport::Tcp } else { Transport::Udp }
     }
 }
 
@@ -328,6 +339,14 @@ impl Gather {
     pub fn clear_subs(&mut self) {
         self.used = 0;
         self.waiting = 0;
+    }
+
+    /// The letters of a sub-question's name change their case at random.
+    pub fn random_case(&self, cluster: usize) -> bool {
+        match self.route {
+            Route::Zone(zone) => self.plan.plan.zones[zone].clusters[cluster].random_case,
+            Route::Forward(forward) => self.plan.plan.forwards[forward].random_case,
+        }
     }
 
     /// Adds a sub-question for a cluster, reusing what an earlier query left.

@@ -9,14 +9,17 @@
 //! in flight and rests for a while after, so that a late reply meets no new
 //! question.
 
+use super::guard::Guard;
 use super::health::Health;
+use super::ids::Ids;
 use super::outbox::{Open, Outbox, Transport};
 use super::probe::Probe;
 use super::rtt::Rtt;
 use super::time::Time;
+use crate::config::{self, Tls};
 use ahash::RandomState;
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{Rng, RngExt};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,9 +37,6 @@ const USES: std::ops::Range<u32> = 16_384..32_768;
 /// An ID rests this long after its question is done. Longer than a reply is
 /// ever on its way from a server that will not be waited for any more.
 const REST: Duration = Duration::from_secs(1);
-
-/// IDs on one socket.
-const IDS: usize = 1 << 16;
 
 /// The engine's name for a socket. A name is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,14 +68,17 @@ struct Link {
     open: bool,
     server: u32,
     transport: Transport,
-    /// One bit an ID: in flight or resting.
-    taken: Box<[u64]>,
+    ids: Ids,
     /// IDs in flight.
     in_flight: u32,
-    /// IDs taken, resting ones included.
-    held: u32,
     uses_left: u32,
+    /// No question has gone out on it yet.
+    unused: bool,
     expires: Time,
+    /// When something last came on it, ...
+    heard_at: Option<Time>,
+    /// ... and when first.
+    proven_at: Option<Time>,
     /// No new questions; closed when the last one in flight is done.
     retired: bool,
 }
@@ -84,6 +87,10 @@ struct Link {
 pub struct Server {
     /// Where it is.
     pub addr: SocketAddr,
+    /// Whom it has to prove to be, if it is asked over TLS.
+    pub tls: Option<Tls>,
+    /// What protects its answers.
+    pub guard: Guard,
     /// How long it takes.
     pub rtt: Rtt,
     /// Whether it is worth asking.
@@ -95,7 +102,14 @@ pub struct Server {
     udp: [Option<u32>; LINKS_PER_SERVER],
     picked: usize,
     picked_at: Option<Time>,
-    tcp: Option<u32>,
+    stream: Option<u32>,
+}
+
+impl Server {
+    /// What its streams are.
+    pub fn stream(&self) -> Transport {
+        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
+    }
 }
 
 struct Resting {
@@ -108,7 +122,7 @@ struct Resting {
 pub struct Links {
     /// The servers ever named by a plan.
     pub servers: Vec<Server>,
-    by_addr: HashMap<SocketAddr, usize, RandomState>,
+    by_name: HashMap<config::Server, usize, RandomState>,
     links: Vec<Link>,
     free: Vec<u32>,
     slots: HashMap<u64, Slot, RandomState>,
@@ -121,7 +135,7 @@ impl Links {
     pub fn new(rng: StdRng, hasher: RandomState) -> Self {
         Links {
             servers: Vec::new(),
-            by_addr: HashMap::with_hasher(hasher.clone()),
+            by_name: HashMap::with_hasher(hasher.clone()),
             links: Vec::new(),
             free: Vec::new(),
             slots: HashMap::with_hasher(hasher),
@@ -130,11 +144,16 @@ impl Links {
         }
     }
 
-    /// The number of the server at `addr`.
-    pub fn server(&mut self, addr: SocketAddr) -> usize {
-        *self.by_addr.entry(addr).or_insert_with(|| {
+    /// The number of a server.
+    pub fn server(&mut self, server: &config::Server) -> usize {
+        if let Some(&known) = self.by_name.get(server) {
+            return known;
+        }
+        let number = *self.by_name.entry(server.clone()).or_insert_with(|| {
             self.servers.push(Server {
-                addr,
+                addr: server.addr,
+                tls: server.tls.clone(),
+                guard: Guard::default(),
                 rtt: Rtt::default(),
                 health: Health::default(),
                 probe: None,
@@ -142,10 +161,11 @@ impl Links {
                 udp: [None; LINKS_PER_SERVER],
                 picked: 0,
                 picked_at: None,
-                tcp: None,
+                stream: None,
             });
             self.servers.len() - 1
-        })
+        });
+        number
     }
 
     /// Takes an ID for a question to `server`, on a link that may have to be
@@ -161,10 +181,10 @@ impl Links {
         self.wake_rested(now);
         let index = match transport {
             Transport::Udp => self.pick_udp(now, server, out)?,
-            Transport::Tcp => self.pick_tcp(now, server, out),
+            Transport::Tcp | Transport::Tls => self.pick_stream(now, server, out),
         };
-        let id = self.draw(index)?;
         let link = &mut self.links[index as usize];
+        let id = link.ids.draw(&mut self.rng)?;
         link.in_flight += 1;
         link.uses_left = link.uses_left.saturating_sub(1);
         self.slots.insert(key(index, id), slot);
@@ -191,7 +211,7 @@ impl Links {
                     index
                 }
             };
-            if (self.links[index as usize].held as usize) < IDS {
+            if !self.links[index as usize].ids.is_full() {
                 let known = &mut self.servers[server];
                 known.picked = n;
                 known.picked_at = Some(now);
@@ -201,13 +221,75 @@ impl Links {
         None
     }
 
-    fn pick_tcp(&mut self, now: Time, server: usize, out: &mut Outbox) -> u32 {
-        if let Some(index) = self.servers[server].tcp {
+    fn pick_stream(&mut self, now: Time, server: usize, out: &mut Outbox) -> u32 {
+        if let Some(index) = self.servers[server].stream {
             return index;
         }
-        let index = self.open(now, server, Transport::Tcp, out);
-        self.servers[server].tcp = Some(index);
+        let transport = self.servers[server].stream();
+        let index = self.open(now, server, transport, out);
+        self.servers[server].stream = Some(index);
         index
+    }
+
+    /// A stream that nothing has come on since `asked` may be dead without
+    /// anybody having said so: the next question opens another.
+    pub fn renew_stream(&mut self, server: usize, asked: Time, out: &mut Outbox) -> bool {
+        let Some(index) = self.servers[server].stream else { return true };
+        let alive = self.links[index as usize].heard_at.is_some_and(|heard| heard >= asked);
+        if !alive {
+            self.servers[server].stream = None;
+            self.retire(index, out);
+        }
+        !alive
+    }
+
+    /// Whether anything ever came on the stream to a server.
+    pub fn stream_works(&self, server: usize) -> bool {
+        let stream = self.servers[server].stream;
+        stream.is_some_and(|index| self.links[index as usize].heard_at.is_some())
+    }
+
+    /// Something came on a link.
+    pub fn note_heard(&mut self, now: Time, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id.index as usize) {
+            link.heard_at = Some(now);
+            link.proven_at.get_or_insert(now);
+        }
+    }
+
+    /// Whether something had come on a link before this time.
+    pub fn was_proven(&self, id: LinkId, at: Time) -> bool {
+        let proven_at = self.links.get(id.index as usize).and_then(|link| link.proven_at);
+        proven_at.is_some_and(|proven_at| proven_at < at)
+    }
+
+    /// When something came on a link.
+    pub fn heard_at(&self, id: LinkId) -> Option<Time> {
+        self.links.get(id.index as usize)?.heard_at
+    }
+
+    /// The server behind a link.
+    pub fn server_of(&self, id: LinkId) -> Option<usize> {
+        self.is_open(id).then(|| self.links[id.index as usize].server as usize)
+    }
+
+    /// The first question on a link asks whether the server speaks cookies; tells
+    /// whether this is it.
+    pub fn take_first_use(&mut self, id: LinkId) -> bool {
+        self.links.get_mut(id.index as usize).is_some_and(|link| std::mem::take(&mut link.unused))
+    }
+
+    /// No question on this link ever had this ID.
+    pub fn was_never_used(&self, id: LinkId, message_id: u16) -> bool {
+        self.is_open(id) && self.links[id.index as usize].ids.was_never_used(message_id)
+    }
+
+    /// The datagram sockets of a server.
+    pub fn datagram_links(&self, server: usize) -> impl Iterator<Item = LinkId> {
+        let open = self.links.iter().enumerate().filter(move |(_, link)| {
+            link.open && link.server as usize == server && link.transport == Transport::Udp
+        });
+        open.map(|(index, link)| LinkId { index: index as u32, generation: link.generation })
     }
 
     fn is_fresh(&self, index: u32, now: Time) -> bool {
@@ -224,11 +306,13 @@ impl Links {
                 open: false,
                 server: 0,
                 transport,
-                taken: vec![0; IDS / 64].into(),
+                ids: Ids::default(),
                 in_flight: 0,
-                held: 0,
                 uses_left: 0,
+                unused: true,
                 expires,
+                heard_at: None,
+                proven_at: None,
                 retired: false,
             });
             self.links.len() as u32 - 1
@@ -238,9 +322,11 @@ impl Links {
         link.open = true;
         link.server = server as u32;
         link.transport = transport;
-        link.taken.fill(0);
+        link.ids.clear();
         link.in_flight = 0;
-        link.held = 0;
+        link.unused = true;
+        link.heard_at = None;
+        link.proven_at = None;
         link.uses_left = uses_left;
         link.expires = expires;
         link.retired = false;
@@ -266,7 +352,8 @@ impl Links {
         let known = &mut self.servers[server];
         known.health = Health::default();
         known.rtt = Rtt::default();
-        let links = known.udp.iter_mut().map(Option::take).chain([known.tcp.take()]);
+        known.guard = Guard::new(known.guard.client_cookie);
+        let links = known.udp.iter_mut().map(Option::take).chain([known.stream.take()]);
         for index in links.flatten().collect::<Vec<_>>() {
             self.retire(index, out);
         }
@@ -277,28 +364,6 @@ impl Links {
         link.open = false;
         out.closes.push(LinkId { index, generation: link.generation });
         self.free.push(index);
-    }
-
-    /// A random ID among those free on a link; uniform but for a link nearly
-    /// full, where the search goes on from a random place.
-    fn draw(&mut self, index: u32) -> Option<u16> {
-        let link = &mut self.links[index as usize];
-        if link.held as usize >= IDS {
-            return None;
-        }
-        let mut id = 0;
-        for _ in 0..64 {
-            id = self.rng.next_u32() as usize & (IDS - 1);
-            if link.taken[id / 64] & (1 << (id % 64)) == 0 {
-                break;
-            }
-        }
-        while link.taken[id / 64] & (1 << (id % 64)) != 0 {
-            id = (id + 1) & (IDS - 1);
-        }
-        link.taken[id / 64] |= 1 << (id % 64);
-        link.held += 1;
-        Some(id as u16)
     }
 
     /// The question with this ID on this link is done; the ID goes to rest.
@@ -323,9 +388,7 @@ impl Links {
                 && link.generation == resting.link.generation
                 && link.open
             {
-                let id = resting.id as usize;
-                link.taken[id / 64] &= !(1 << (id % 64));
-                link.held -= 1;
+                link.ids.free(resting.id);
             }
             self.resting.pop_front();
         }
@@ -356,7 +419,7 @@ impl Links {
         }
         let server = self.links[id.index as usize].server as usize;
         let known = &mut self.servers[server];
-        for place in known.udp.iter_mut().chain([&mut known.tcp]) {
+        for place in known.udp.iter_mut().chain([&mut known.stream]) {
             if *place == Some(id.index) {
                 *place = None;
             }
@@ -369,15 +432,9 @@ impl Links {
         if !self.is_open(id) {
             return;
         }
-        let link = &self.links[id.index as usize];
-        for (word, &bits) in link.taken.iter().enumerate() {
-            let mut bits = bits;
-            while bits != 0 {
-                let message_id = (word * 64) as u16 | bits.trailing_zeros() as u16;
-                bits &= bits - 1;
-                if let Some(&slot) = self.slots.get(&key(id.index, message_id)) {
-                    list.push((message_id, slot));
-                }
+        for message_id in self.links[id.index as usize].ids.taken() {
+            if let Some(&slot) = self.slots.get(&key(id.index, message_id)) {
+                list.push((message_id, slot));
             }
         }
     }
@@ -385,6 +442,11 @@ impl Links {
     /// A random number below `bound`, which is not 0.
     pub fn random_below(&mut self, bound: usize) -> usize {
         self.rng.random_range(0..bound.max(1))
+    }
+
+    /// Random bits.
+    pub fn random_bits(&mut self) -> u128 {
+        self.rng.random()
     }
 
     /// Questions in flight on all links.
@@ -400,13 +462,14 @@ fn key(index: u32, id: u16) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::ids;
     use rand::SeedableRng;
 
     const SLOT: Slot = Slot::Sub { gather: 0, sub: 0 };
 
     fn links() -> (Links, usize) {
         let mut links = Links::new(StdRng::seed_from_u64(1), RandomState::with_seeds(1, 2, 3, 4));
-        let server = links.server("10.8.0.1:53".parse().unwrap());
+        let server = links.server(&"10.8.0.1:53".parse::<SocketAddr>().unwrap().into());
         (links, server)
     }
 
@@ -416,7 +479,7 @@ mod tests {
         let mut out = Outbox::default();
         let mut seen = std::collections::HashSet::new();
         let now = Time::from_micros(1);
-        let all = LINKS_PER_SERVER * IDS;
+        let all = LINKS_PER_SERVER * ids::ALL;
         let mut last = None;
         // More than a link's uses: its successors open, the old ones drain.
         while let Some((link, id)) = links.claim(now, server, Transport::Udp, SLOT, &mut out) {
@@ -440,7 +503,7 @@ mod tests {
         let mut out = Outbox::default();
         let now = Time::from_micros(1);
         links.claim(now, server, Transport::Tcp, SLOT, &mut out).unwrap();
-        for _ in 1..IDS {
+        for _ in 1..ids::ALL {
             assert!(links.claim(now, server, Transport::Tcp, SLOT, &mut out).is_some());
         }
         assert_eq!(links.claim(now, server, Transport::Tcp, SLOT, &mut out), None);

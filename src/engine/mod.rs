@@ -17,17 +17,22 @@
 //! the last sub-question is settled, or the deadline has come, [`finish`] has
 //! the answer merged ([`merge`]) or passed on ([`relay`]).
 
+mod admit;
 mod ask;
+mod cookies;
 mod counters;
 pub mod explain;
 mod finish;
 mod gather;
+mod guard;
 mod health;
+mod ids;
 mod links;
 pub mod merge;
 mod outbox;
 mod probe;
 mod query;
+mod rate;
 mod recall;
 mod relay;
 mod reply;
@@ -35,27 +40,31 @@ mod retry;
 mod rtt;
 mod share;
 mod store;
+mod suspect;
 mod synth;
 mod time;
 mod unchanged;
 mod wheel;
 
+pub use cookies::Secrets;
 pub use counters::Counters;
 pub use gather::{Failure, Phase};
-pub use links::LinkId;
+pub use links::{LINKS_PER_SERVER, LinkId};
 pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
 pub use time::Time;
 
-use crate::config::{Plan, Zone};
+use crate::config::{Plan, Tls, Zone};
 use crate::wire::name::FlatName;
+use admit::Door;
 use ahash::RandomState;
+use cookies::Baker;
 use gather::{Gather, LivePlan};
 use links::{Links, Slot};
 use merge::Merger;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use std::collections::HashMap;
+use rand::{Rng, RngExt, SeedableRng};
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -82,10 +91,18 @@ fn kept(plan: &Plan) -> usize {
 }
 
 /// Makes the plan's servers known to the engine.
-fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
-    let servers: Vec<usize> = plan.servers.iter().map(|&addr| links.server(addr)).collect();
+fn live(
+    plan: Arc<Plan>,
+    links: &mut Links,
+    baker: &Baker,
+    own: &mut HashSet<[u8; 8]>,
+) -> Rc<LivePlan> {
+    let servers: Vec<usize> = plan.servers.iter().map(|server| links.server(server)).collect();
     for (&server, question) in servers.iter().zip(probe::questions(&plan)) {
-        links.servers[server].probe_question = question;
+        let known = &mut links.servers[server];
+        known.probe_question = question;
+        known.guard.client_cookie = baker.shown_to(known.addr);
+        own.insert(known.guard.client_cookie);
     }
     let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
     Rc::new(LivePlan { plan, servers, meanings })
@@ -94,7 +111,7 @@ fn live(plan: Arc<Plan>, links: &mut Links) -> Rc<LivePlan> {
 /// Everything an answer from this zone depends on.
 fn meaning(plan: &Plan, zone: &Zone) -> u64 {
     let clusters = zone.clusters.iter();
-    let servers: Vec<_> = clusters.flat_map(|c| &c.servers).map(|&n| plan.servers[n]).collect();
+    let servers: Vec<_> = clusters.flat_map(|c| &c.servers).map(|&n| &plan.servers[n]).collect();
     let mut hasher = std::hash::DefaultHasher::new();
     // What Debug shows is all there is; the order of the servers aside, which
     // are numbered anew in each plan.
@@ -102,6 +119,9 @@ fn meaning(plan: &Plan, zone: &Zone) -> u64 {
         zone.clusters.iter().map(|c| (&c.suffix, &c.prefix, c.servers.len())).collect();
     let mut settings = plan.settings.clone();
     settings.listen.clear();
+    settings.listen_tls.clear();
+    settings.identity = None;
+    settings.allow.clear();
     settings.behaviour = zone.behaviour.clone();
     format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
     plan.forwards.is_empty().hash(&mut hasher);
@@ -126,12 +146,16 @@ pub struct Engine {
     recovered: Time,
     /// Queries in flight by client, where that is limited.
     by_client: HashMap<IpAddr, usize, RandomState>,
+    baker: Baker,
+    door: Door,
     merger: Merger,
     counters: Counters,
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
     moved: Vec<(u16, Slot)>,
+    /// A reply as it would have come to a plain question.
+    plain_reply: Vec<u8>,
     /// Whose turn it is, where servers take turns.
     round: u32,
     /// The report being kept, if one is wanted.
@@ -143,6 +167,15 @@ impl Engine {
     /// CSPRNG, or any others in a test that wants to run twice the same.
     pub fn new(plan: Arc<Plan>, seed: [u8; 32]) -> Self {
         let mut rng = StdRng::from_seed(seed);
+        let secrets = Secrets { shown: rng.random(), given: rng.random() };
+        Self::with_secrets(plan, seed, secrets, 0)
+    }
+
+    /// The same with secrets that it shares with others, and the time in
+    /// seconds since 1970 when its clock is at its start: cookies are dated.
+    pub fn with_secrets(plan: Arc<Plan>, seed: [u8; 32], secrets: Secrets, unix: u64) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let baker = Baker::new(secrets, unix);
         let mut hasher = || {
             let mut key = || rng.next_u64();
             RandomState::with_seeds(key(), key(), key(), key())
@@ -152,7 +185,8 @@ impl Engine {
         let (stored, clients) = (hasher(), hasher());
         let kept = kept(&plan);
         let mut links = Links::new(rng, slots);
-        let plan = live(plan, &mut links);
+        let mut door = Door::new();
+        let plan = live(plan, &mut links, &baker, &mut door.own);
         Engine {
             plan,
             links,
@@ -165,11 +199,14 @@ impl Engine {
             store: Store::new(kept, stored),
             recovered: Time::default(),
             by_client: HashMap::with_hasher(clients),
+            baker,
+            door,
             merger,
             counters: Counters::default(),
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
+            plain_reply: Vec::new(),
             round: 0,
             explain: None,
         }
@@ -179,7 +216,8 @@ impl Engine {
     /// and what is kept of zones that have not changed is still good.
     pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
         self.store.bound(kept(&plan));
-        self.plan = live(plan, &mut self.links);
+        self.door.own.clear();
+        self.plan = live(plan, &mut self.links, &self.baker, &mut self.door.own);
         let mut gone = vec![true; self.links.servers.len()];
         for &server in &self.plan.servers {
             gone[server] = false;
@@ -195,6 +233,12 @@ impl Engine {
             (Some(query), Some(probe)) => Some(query.min(probe)),
             (query, probe) => query.or(probe),
         }
+    }
+
+    /// Whom the server behind a link has to prove to be, if it is asked over
+    /// TLS.
+    pub fn tls(&self, link: LinkId) -> Option<&Tls> {
+        self.links.servers[self.links.server_of(link)?].tls.as_ref()
     }
 
     /// The longest time a query may take, of those in flight and to come.

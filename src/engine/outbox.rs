@@ -16,6 +16,15 @@ pub enum Transport {
     Udp,
     /// A stream: answers go up to 65,535 octets (T4).
     Tcp,
+    /// A stream inside TLS (RFC 7858).
+    Tls,
+}
+
+impl Transport {
+    /// Packets come one behind the other, whole, and from whom they say.
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
+    }
 }
 
 /// Who asked, and where its answer goes.
@@ -68,6 +77,11 @@ pub enum Notice {
     Out(SocketAddr),
     /// A server that was out has answered.
     Back(SocketAddr),
+    /// Somebody guesses at the answers of a server: it is asked over TCP for a
+    /// while.
+    Besieged(SocketAddr),
+    /// A question of our own came back to us as a client's.
+    Loop,
 }
 
 /// What is due. Opens come before sends, and closes after both.

@@ -104,7 +104,13 @@ impl Engine {
             let Some(next) = known.health.next_probe(now) else { continue };
             self.probes.set(server, next);
             let slot = Slot::Probe { server };
-            let claimed = self.links.claim(now, server as usize, Transport::Udp, slot, out);
+            // A dead connection is what took it out: another one, then.
+            self.links.renew_stream(server as usize, now, out);
+            let transport = match self.links.servers[server as usize].stream() {
+                Transport::Tls => Transport::Tls,
+                _ => Transport::Udp,
+            };
+            let claimed = self.links.claim(now, server as usize, transport, slot, out);
             let Some((link, id)) = claimed else { continue };
             let known = &mut self.links.servers[server as usize];
             known.probe = Some(Probe { link, id });
@@ -134,7 +140,10 @@ impl Engine {
         match reply::check(packet, &self.links.servers[server].probe_question) {
             Ok(_) | Err(Unfit::HeaderOnly) => self.heard(now, server, out),
             Err(Unfit::Malformed) => self.counters.malformed += 1,
-            Err(Unfit::NotAResponse | Unfit::WrongQuestion) => self.counters.mismatched += 1,
+            Err(Unfit::NotAResponse | Unfit::WrongQuestion) => {
+                self.counters.mismatched += 1;
+                self.suspect(now, server, out);
+            }
         }
     }
 }

@@ -40,16 +40,31 @@ impl Engine {
                     question: refusal.question,
                     edns: refusal.edns,
                 };
-                self.answer_bare(asker, OptRcode::from_rcode(refusal.rcode), out);
+                if self.is_stranger(client) {
+                    self.answer_stranger(asker, out);
+                } else if !self.is_too_much(now, asker, false, out) {
+                    self.answer_bare(asker, OptRcode::from_rcode(refusal.rcode), out);
+                }
             }
-            Packet::Query(query) => self.on_question(now, client, &query, out),
+            Packet::Query(query) => self.on_question(now, client, query, out),
         }
         true
     }
 
-    fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
+    fn on_question(&mut self, now: Time, client: Client, mut query: Query<'_>, out: &mut Outbox) {
+        let proven = self.take_cookie(now, client, &mut query);
+        let query = &query;
         let asker =
             Asker { client, header: query.header, question: query.question, edns: query.edns };
+        if self.is_stranger(client) {
+            return self.answer_stranger(asker, out);
+        }
+        if self.is_own(query) {
+            return self.answer_loop(asker, out);
+        }
+        if self.is_too_much(now, asker, proven, out) {
+            return;
+        }
         match self.judge(query) {
             Verdict::Bare(rcode) => self.answer_bare(asker, rcode, out),
             Verdict::Any => self.synthesise(asker, Synthetic::Any, out),

@@ -8,7 +8,6 @@ use super::store::Worth;
 use super::synth::Asker;
 use super::time::Time;
 use crate::config::{OnMissing, Route};
-use crate::wire::edns::OPT_LEN;
 use domain::base::iana::Rcode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -84,7 +83,7 @@ impl Engine {
     ) {
         let whole = merged.completeness == Completeness::Whole;
         if whole && merged.has_all && !merged.has_notes {
-            let opt = if asker.edns.is_some() { OPT_LEN } else { 0 };
+            let opt = asker.edns.map_or(0, |edns| edns.opt_len());
             self.store.keep_built(now, key, message, opt);
         }
     }
@@ -124,7 +123,7 @@ impl Engine {
                 last.cluster == sub.cluster
                     && last.has_answer()
                     && last.question.eq_ignore_ascii_case(&sub.question)
-                    && last.answered.is_some_and(|(at, _)| now.since(at) < patience)
+                    && last.answered.is_some_and(|source| now.since(source.at) < patience)
             });
             if let Some(last) = last {
                 sub.fill_in(last);
@@ -153,7 +152,7 @@ impl Engine {
         if known.is_some_and(|entry| entry.since > gather.settled) {
             return;
         }
-        let opt = if gather.edns.is_some() { OPT_LEN } else { 0 };
+        let opt = gather.edns.map_or(0, |edns| edns.opt_len());
         let again = self.store.put(now, key, gather, worth);
         if again && worth.whole && merged.has_all && !merged.has_notes && !built.is_empty() {
             self.store.keep_built(now, key, built, opt);

@@ -4,7 +4,7 @@
 use super::Engine;
 use super::gather::{Failure, Progress};
 use super::links::{LinkId, Slot};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Transport};
 use super::time::Time;
 
 /// A sub-question that nobody answers is sent this often at the most (servers
@@ -30,6 +30,9 @@ impl Engine {
         moved.clear();
         self.links.in_flight_on(link, &mut moved);
         if state == LinkState::Closed {
+            if !moved.is_empty() && self.links.heard_at(link).is_none() {
+                self.no_stream(now, link, out);
+            }
             self.links.lost(link, out);
         }
         for &(id, slot) in &moved {
@@ -50,6 +53,23 @@ impl Engine {
             }
         }
         self.moved = moved;
+    }
+
+    /// A connection that was wanted did not come about, or ended before it was
+    /// of use.
+    fn no_stream(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        let Some(server) = self.links.server_of(link) else { return };
+        match self.links.transport(link) {
+            Transport::Udp => {}
+            Transport::Tcp => {
+                let guard = &mut self.links.servers[server].guard;
+                if guard.is_besieged(now) {
+                    guard.has_no_streams(now);
+                }
+            }
+            // Each question would try it again.
+            Transport::Tls => self.missed(now, server, self.deadline(), out),
+        }
     }
 
     /// Timers that are due: retransmissions and deadlines.
@@ -127,7 +147,14 @@ impl Engine {
     }
 
     /// Forgets one attempt: it has been answered, or its socket is gone.
-    fn drop_attempt(&mut self, now: Time, index: u32, n: usize, attempt: usize, out: &mut Outbox) {
+    pub(super) fn drop_attempt(
+        &mut self,
+        now: Time,
+        index: u32,
+        n: usize,
+        attempt: usize,
+        out: &mut Outbox,
+    ) {
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
         let gone = sub.attempts.remove(attempt);
         self.links.release(now, gone.link, gone.id, out);
@@ -262,7 +289,7 @@ impl Engine {
         }
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
-        let answered = sub.answered.map(|(_, server)| server);
+        let answered = sub.answered.map(|source| source.server);
         let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
         for (place, attempt) in attempts.iter().enumerate() {

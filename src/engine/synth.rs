@@ -89,12 +89,28 @@ pub(super) enum Synthetic<'a> {
     Any,
 }
 
+/// What a bare answer says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    Authoritative,
+    Truncated,
+}
+
 impl Engine {
     /// Answers without records; what `merger.notes` holds goes along.
     pub(super) fn answer_bare(&mut self, asker: Asker<'_>, rcode: OptRcode, out: &mut Outbox) {
         let start = out.octets.len();
         let message = Message::begin(&mut out.octets, asker.question);
-        self.close_answer(message, asker, rcode, false, out);
+        self.close_answer(message, asker, rcode, Mark::None, out);
+        out.answer(asker.client, start);
+    }
+
+    /// Answers that the rest comes over TCP: nothing but the question.
+    pub(super) fn answer_over_tcp(&mut self, asker: Asker<'_>, out: &mut Outbox) {
+        let start = out.octets.len();
+        let message = Message::begin(&mut out.octets, asker.question);
+        self.close_answer(message, asker, OptRcode::NOERROR, Mark::Truncated, out);
         out.answer(asker.client, start);
     }
 
@@ -117,7 +133,7 @@ impl Engine {
             Synthetic::Any => push_hinfo(&mut out.octets),
         }
         message.counts[0] = 1;
-        self.close_answer(message, asker, OptRcode::NOERROR, true, out);
+        self.close_answer(message, asker, OptRcode::NOERROR, Mark::Authoritative, out);
         out.answer(asker.client, start);
     }
 
@@ -126,11 +142,12 @@ impl Engine {
         message: Message,
         asker: Asker<'_>,
         rcode: OptRcode,
-        aa: bool,
+        mark: Mark,
         out: &mut Outbox,
     ) {
+        let (aa, tc) = (mark == Mark::Authoritative, mark == Mark::Truncated);
         let plan = &self.plan.plan;
-        let flags = Flags { rcode, aa, tc: false, ra: !plan.forwards.is_empty(), ad: false };
+        let flags = Flags { rcode, aa, tc, ra: !plan.forwards.is_empty(), ad: false };
         let payload = plan.settings.max_udp_payload;
         let notes = &self.merger.notes;
         message.end(&mut out.octets, &asker.header, flags, asker.edns, payload, notes);

@@ -1,21 +1,56 @@
-//! How many TCP connections clients may have, in all and per address (T4).
+//! How many connections clients may have, in all and per address, and how long
+//! they may do nothing (T4).
+//!
+//! Patience shrinks as room does: with half of the connections taken a client
+//! may be idle as long as it likes to be, with all of them for a second, so that
+//! those who hold connections without using them make room for those who ask.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// Connections in all. A connection costs some ten kilobytes.
-const IN_ALL: usize = 1024;
+/// A connection on which nothing moves is closed (RFC 7766, 6.2.3, asks for
+/// "a few seconds" and a client that wants more sends more), ...
+const IDLE: Duration = Duration::from_secs(10);
 
-/// Connections from one address: a resolver pool behind one address needs a
-/// few, and eight addresses have to gang up to shut others out.
-const PER_ADDRESS: usize = 128;
+/// ... and one on which a query does not come to its end, or a handshake, ...
+const UNFINISHED: Duration = Duration::from_secs(5);
+
+/// ... after this share of the time where there is no room left.
+const LEAST_SHARE: u32 = 10;
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// To ask again, or to take an answer.
+    pub idle: Duration,
+    /// From a query's first octet to its last.
+    pub unfinished: Duration,
+}
+
+/// The most connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// In all.
+    pub in_all: usize,
+    /// From one address.
+    pub per_address: usize,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    in_all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
 
 /// Counts the connections of all workers. Locked when a connection opens and
 /// closes, never for a query.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ConnectionLimits {
-    open: Mutex<HashMap<IpAddr, usize>>,
+    open: Mutex<Open>,
+    /// What the process may have of open files, less what it needs for others.
+    files: usize,
 }
 
 /// The right to have one connection open, until dropped.
@@ -25,29 +60,62 @@ pub struct Permit {
     addr: IpAddr,
 }
 
+/// A client as it is counted: a host that has one address of IPv6 has 2^64.
+fn counted(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
 impl ConnectionLimits {
+    /// Never more than `files` connections, whatever a plan says.
+    pub fn new(files: usize) -> Self {
+        ConnectionLimits { open: Mutex::default(), files }
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Admits a connection, unless there are too many.
-    pub fn admit(self: &Arc<Self>, addr: IpAddr) -> Option<Permit> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.values().sum::<usize>() >= IN_ALL {
+    pub fn admit(self: &Arc<Self>, addr: IpAddr, most: Most) -> Option<Permit> {
+        let addr = counted(addr);
+        let mut open = self.open();
+        if open.in_all >= most.in_all.min(self.files) {
             return None;
         }
-        let own = open.entry(addr).or_insert(0);
-        if *own >= PER_ADDRESS {
+        let own = open.by_address.entry(addr).or_insert(0);
+        if *own >= most.per_address {
             return None;
         }
         *own += 1;
+        open.in_all += 1;
         Some(Permit { limits: self.clone(), addr })
+    }
+
+    /// How long clients may take at the moment.
+    pub fn patience(&self, most: Most) -> Patience {
+        let most = u32::try_from(most.in_all.min(self.files)).unwrap_or(u32::MAX).max(1);
+        let open = u32::try_from(self.open().in_all).unwrap_or(u32::MAX);
+        let left = most.saturating_sub(open);
+        // All of it up to half, then less and less.
+        let share = |whole: Duration| {
+            let shrunk = whole.mul_f64(f64::from(left) * 2.0 / f64::from(most));
+            shrunk.clamp(whole / LEAST_SHARE, whole)
+        };
+        Patience { idle: share(IDLE), unfinished: share(UNFINISHED) }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.limits.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&self.addr) {
+        let mut open = self.limits.open();
+        open.in_all -= 1;
+        if let Some(own) = open.by_address.get_mut(&self.addr) {
             *own -= 1;
             if *own == 0 {
-                open.remove(&self.addr);
+                open.by_address.remove(&self.addr);
             }
         }
     }
@@ -57,26 +125,62 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    const MOST: Most = Most { in_all: 1024, per_address: 128 };
+
     #[test]
     fn t4_connections_are_limited_per_address_and_in_all() {
-        let limits = Arc::new(ConnectionLimits::default());
+        let limits = Arc::new(ConnectionLimits::new(usize::MAX));
         let addr = |n: usize| IpAddr::from([10, 0, 0, n as u8]);
-        let mut first: Vec<_> = (0..PER_ADDRESS).map(|_| limits.admit(addr(1)).unwrap()).collect();
-        assert!(limits.admit(addr(1)).is_none());
+        let mut first: Vec<_> = (0..128).map(|_| limits.admit(addr(1), MOST).unwrap()).collect();
+        assert!(limits.admit(addr(1), MOST).is_none());
         first.pop();
-        first.push(limits.admit(addr(1)).unwrap());
+        first.push(limits.admit(addr(1), MOST).unwrap());
         let mut all = Vec::new();
         for n in 2.. {
-            match limits.admit(addr(n)) {
-                Some(permit) if all.len() < 2 * IN_ALL => {
+            match limits.admit(addr(n), MOST) {
+                Some(permit) if all.len() < 2 * MOST.in_all => {
                     all.push(permit);
-                    all.extend((1..PER_ADDRESS).map_while(|_| limits.admit(addr(n))));
+                    all.extend((1..128).map_while(|_| limits.admit(addr(n), MOST)));
                 }
                 _ => break,
             }
         }
-        assert_eq!(first.len() + all.len(), IN_ALL);
+        assert_eq!(first.len() + all.len(), MOST.in_all);
         drop((first, all));
-        assert!(limits.open.lock().unwrap().is_empty());
+        assert_eq!(limits.open().in_all, 0);
+        assert!(limits.open().by_address.is_empty());
+    }
+
+    #[test]
+    fn t4_the_addresses_of_one_ipv6_network_are_one_client() {
+        let limits = Arc::new(ConnectionLimits::new(usize::MAX));
+        let addr = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        let most = Most { per_address: 2, ..MOST };
+        let open: Vec<_> = (0..9).map_while(|n| limits.admit(addr(n), most)).collect();
+        assert_eq!(open.len(), 2);
+    }
+
+    #[test]
+    fn t4_connections_leave_the_files_that_udp_needs() {
+        let limits = Arc::new(ConnectionLimits::new(3));
+        let open: Vec<_> =
+            (0..9).map_while(|n| limits.admit(IpAddr::from([10, 0, 0, n]), MOST)).collect();
+        assert_eq!(open.len(), 3);
+    }
+
+    #[test]
+    fn t4_patience_ends_as_room_does() {
+        let limits = Arc::new(ConnectionLimits::new(usize::MAX));
+        let most = Most { in_all: 10, per_address: 10 };
+        let addr = IpAddr::from([10, 0, 0, 1]);
+        let mut open = Vec::new();
+        let mut idle = Vec::new();
+        for _ in 0..=10 {
+            idle.push(limits.patience(most).idle.as_millis());
+            open.extend(limits.admit(addr, most));
+        }
+        assert_eq!(idle[..6], [10_000; 6]);
+        assert_eq!(idle[6..], [8_000, 6_000, 4_000, 2_000, 1_000]);
+        assert_eq!(limits.patience(most).unfinished.as_millis(), 500);
     }
 }

@@ -10,8 +10,11 @@
 
 pub mod batch;
 mod datagrams;
+mod files;
 pub mod frames;
+mod keys;
 mod limits;
+mod mailbox;
 mod once;
 mod running;
 mod signals;
@@ -19,11 +22,14 @@ mod sockets;
 mod steer;
 mod streams;
 mod tcp_link;
+mod tell;
 mod worker;
 
+pub use keys::{KeyError, Keys};
 pub use once::ask;
 pub use running::Running;
 pub use signals::{Signals, Wake};
+pub use worker::Served;
 
 use tokio::sync::mpsc;
 

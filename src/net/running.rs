@@ -6,9 +6,11 @@
 //! are handed on with all that waits in them, whoever serves them then.
 
 use super::limits::ConnectionLimits;
-use super::sockets::{self, Listener, Opened};
-use super::{CannotRun, Watchdog, fresh_seed, worker};
+use super::sockets::{self, Listener, Opened, Service};
+use super::worker::{self, Served};
+use super::{CannotRun, Watchdog, files, fresh_seed};
 use crate::config::Plan;
+use crate::engine::Secrets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,12 +20,12 @@ use tokio::sync::{mpsc, watch};
 struct Group {
     plan: Arc<Plan>,
     /// Where it is served; ports the system picked are filled in.
-    listen: Vec<SocketAddr>,
+    places: Vec<(SocketAddr, Service)>,
     stop: watch::Sender<bool>,
     /// Each worker's sockets, to be handed on.
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
     /// How each worker learns of a new plan.
-    plans: Vec<mpsc::UnboundedSender<Arc<Plan>>>,
+    plans: Vec<mpsc::UnboundedSender<Served>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -33,6 +35,7 @@ pub struct Running {
     /// Those that have been told to end.
     ending: Vec<Group>,
     limits: Arc<ConnectionLimits>,
+    secrets: Secrets,
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
@@ -40,53 +43,72 @@ pub struct Running {
 
 /// Two plans that the same sockets can serve.
 fn same_sockets(a: &Plan, b: &Plan) -> bool {
-    a.settings.listen == b.settings.listen && a.settings.workers == b.settings.workers
+    let places = |plan: &Plan| sockets::places(&plan.settings);
+    places(a) == places(b) && a.settings.workers == b.settings.workers
+}
+
+fn fresh_secrets() -> Result<Secrets, CannotRun> {
+    let mut secrets = Secrets { shown: [0; 16], given: [0; 16] };
+    secrets.shown.copy_from_slice(&fresh_seed()?[..16]);
+    secrets.given.copy_from_slice(&fresh_seed()?[..16]);
+    Ok(secrets)
 }
 
 impl Running {
     /// Binds every listener and starts the workers.
-    pub fn start(plans: &[Arc<Plan>]) -> Result<Self, CannotRun> {
+    pub fn start(plans: &[Served]) -> Result<Self, CannotRun> {
         let (end, ended) = mpsc::unbounded_channel();
-        let limits = Arc::new(ConnectionLimits::default());
+        let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
+        let secrets = fresh_secrets()?;
         let (groups, ending) = (Vec::new(), Vec::new());
-        let mut running = Running { groups, ending, limits, end, ended, started: 0 };
+        let mut running = Running { groups, ending, limits, secrets, end, ended, started: 0 };
         let mut bound = Vec::new();
-        for plan in plans {
-            bound.push(sockets::bind_all(&plan.settings.listen, plan.settings.workers.get(), &[])?);
+        for served in plans {
+            bound.push(sockets::bind_all(&served.plan.settings, &[])?);
         }
-        for (plan, listeners) in plans.iter().zip(&bound) {
-            let group = running.group(plan, listeners)?;
+        for (served, listeners) in plans.iter().zip(&bound) {
+            let group = running.group(served, listeners)?;
             running.groups.push(group);
         }
         Ok(running)
     }
 
-    /// Where each plan is served.
-    pub fn listen(&self) -> Vec<Vec<SocketAddr>> {
-        self.groups.iter().map(|group| group.listen.clone()).collect()
+    /// The plans that are served, with the ports that the system picked.
+    pub fn plans(&self) -> Vec<Plan> {
+        let plans = self.groups.iter().map(|group| {
+            let of = |wanted| {
+                let places = group.places.iter().filter(move |(_, service)| *service == wanted);
+                places.map(|(addr, _)| *addr).collect()
+            };
+            let mut plan = Plan::clone(&group.plan);
+            plan.settings.listen = of(Service::Plain);
+            plan.settings.listen_tls = of(Service::Tls);
+            plan
+        });
+        plans.collect()
     }
 
     /// Serves other plans from now on. If new addresses cannot be listened on,
     /// everything stays as it is.
-    pub fn reload(&mut self, plans: &[Arc<Plan>]) -> Result<(), CannotRun> {
+    pub fn reload(&mut self, plans: &[Served]) -> Result<(), CannotRun> {
         // Addresses that another set of workers will share are ours already.
-        let held: Vec<SocketAddr> = self.listen().concat();
+        let held = self.groups.iter().flat_map(|group| &group.places);
+        let held: Vec<(SocketAddr, Service)> = held.copied().collect();
         let mut bound = Vec::new();
-        for plan in plans {
+        for Served { plan, .. } in plans {
             let stays = self.groups.iter().any(|group| same_sockets(&group.plan, plan));
-            let workers = plan.settings.workers.get();
-            let listeners = (!stays)
-                .then(|| sockets::bind_all(&plan.settings.listen, workers, &held))
-                .transpose()?;
+            let listeners =
+                (!stays).then(|| sockets::bind_all(&plan.settings, &held)).transpose()?;
             bound.push(listeners);
         }
         // All that can fail comes first: workers that are dropped would end.
         let mut fresh = Vec::new();
-        for (plan, listeners) in plans.iter().zip(bound) {
-            fresh.push(listeners.map(|listeners| self.group(plan, &listeners)).transpose()?);
+        for (served, listeners) in plans.iter().zip(bound) {
+            fresh.push(listeners.map(|listeners| self.group(served, &listeners)).transpose()?);
         }
         let mut groups = Vec::new();
-        for (plan, fresh) in plans.iter().zip(fresh) {
+        for (served, fresh) in plans.iter().zip(fresh) {
+            let plan = &served.plan;
             let place = self.groups.iter().position(|group| same_sockets(&group.plan, plan));
             match (fresh, place) {
                 (Some(group), _) => groups.push(group),
@@ -95,7 +117,7 @@ impl Running {
                     group.plan = plan.clone();
                     for worker in &group.plans {
                         // One that has ended has reported it.
-                        let _ = worker.send(plan.clone());
+                        let _ = worker.send(served.clone());
                     }
                     groups.push(group);
                 }
@@ -112,11 +134,12 @@ impl Running {
         Ok(())
     }
 
-    fn group(&mut self, plan: &Arc<Plan>, listeners: &[Listener]) -> Result<Group, CannotRun> {
+    fn group(&mut self, served: &Served, listeners: &[Listener]) -> Result<Group, CannotRun> {
+        let plan = &served.plan;
         let (stop, stopped) = watch::channel(false);
         let mut group = Group {
             plan: plan.clone(),
-            listen: listeners.iter().map(|bound| bound.addr).collect(),
+            places: listeners.iter().map(|bound| (bound.addr, bound.service)).collect(),
             stop,
             sockets: Vec::new(),
             plans: Vec::new(),
@@ -129,8 +152,9 @@ impl Running {
             group.sockets.push(own);
             let (sender, plans) = mpsc::unbounded_channel();
             let birth = worker::Birth {
-                plan: plan.clone(),
+                served: served.clone(),
                 seed: fresh_seed()?,
+                secrets: self.secrets,
                 listeners: opened,
                 plans,
                 stopped: stopped.clone(),
@@ -160,7 +184,10 @@ impl Running {
         let held = self.groups.iter().filter_map(|group| group.sockets.get(n)).flatten();
         let held: Vec<&(SocketAddr, Opened)> = held.collect();
         let own = listeners.iter().map(|listener| {
-            let opened = match held.iter().find(|(addr, _)| *addr == listener.addr) {
+            let same = |(addr, opened): &&&(SocketAddr, Opened)| {
+                *addr == listener.addr && opened.service == listener.service
+            };
+            let opened = match held.iter().find(same) {
                 Some((_, opened)) => opened.try_clone().map_err(CannotRun::start)?,
                 None => listener.open()?,
             };

@@ -4,6 +4,7 @@
 use super::CannotRun;
 use super::batch::report_local;
 use super::steer::Steering;
+use crate::config::Settings;
 use rand::RngExt;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -22,19 +23,38 @@ const BACKLOG: i32 = 1024;
 /// Ports tried for a link before the system is left to choose.
 const PORT_TRIES: usize = 8;
 
+/// What is served at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// UDP and TCP.
+    Plain,
+    /// TLS.
+    Tls,
+}
+
+/// Where a plan is served.
+pub fn places(settings: &Settings) -> Vec<(SocketAddr, Service)> {
+    let plain = settings.listen.iter().map(|&addr| (addr, Service::Plain));
+    plain.chain(settings.listen_tls.iter().map(|&addr| (addr, Service::Tls))).collect()
+}
+
 /// A listening address that has been found free.
 pub struct Listener {
     /// Where; with the port filled in.
     pub addr: SocketAddr,
+    /// What is served there.
+    pub service: Service,
     steering: Steering,
 }
 
 /// A worker's own sockets on one listening address.
 pub struct Opened {
-    /// For datagrams.
-    pub udp: UdpSocket,
+    /// For datagrams, unless it is a place of TLS.
+    pub udp: Option<UdpSocket>,
     /// For streams.
     pub tcp: TcpListener,
+    /// What is served there.
+    pub service: Service,
     /// It listens on every address of the host, so answers must name theirs.
     pub wildcard: bool,
 }
@@ -43,27 +63,29 @@ impl Opened {
     /// The same sockets once more: whatever waits in them can be read through
     /// either.
     pub fn try_clone(&self) -> io::Result<Self> {
-        let Opened { udp, tcp, wildcard } = self;
-        Ok(Opened { udp: udp.try_clone()?, tcp: tcp.try_clone()?, wildcard: *wildcard })
+        let &Opened { ref udp, ref tcp, service, wildcard } = self;
+        let udp = udp.as_ref().map(UdpSocket::try_clone).transpose()?;
+        Ok(Opened { udp, tcp: tcp.try_clone()?, service, wildcard })
     }
 }
 
 /// Finds every address free, or says which is not and what to do. Those `held`
 /// are this process's own already.
 pub fn bind_all(
-    listen: &[SocketAddr],
-    workers: usize,
-    held: &[SocketAddr],
+    settings: &Settings,
+    held: &[(SocketAddr, Service)],
 ) -> Result<Vec<Listener>, CannotRun> {
+    let workers = settings.workers.get();
+    let listen = places(settings);
     let mut found = Vec::new();
-    for &addr in listen {
-        if held.contains(&addr) {
-            found.push(Listener { addr, steering: Steering::new(workers) });
+    for &(addr, service) in &listen {
+        if held.contains(&(addr, service)) {
+            found.push(Listener { addr, service, steering: Steering::new(workers) });
             continue;
         }
-        match Listener::probe(addr, workers) {
+        match Listener::probe(addr, service, workers) {
             // Every address of a host without IPv6 is every IPv4 address.
-            Err(error) if error.is_unsupported() && has_v4_twin(listen, addr) => {
+            Err(error) if error.is_unsupported() && has_v4_twin(&listen, (addr, service)) => {
                 tracing::info!("this host has no IPv6: nothing listens on {addr}");
             }
             probed => found.push(probed?),
@@ -73,23 +95,33 @@ pub fn bind_all(
 }
 
 /// `[::]` is asked for beside `0.0.0.0`.
-fn has_v4_twin(listen: &[SocketAddr], addr: SocketAddr) -> bool {
+fn has_v4_twin(listen: &[(SocketAddr, Service)], (addr, service): (SocketAddr, Service)) -> bool {
     let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
-    addr.ip() == Ipv6Addr::UNSPECIFIED && listen.contains(&twin)
+    addr.ip() == Ipv6Addr::UNSPECIFIED && listen.contains(&(twin, service))
 }
 
 impl Listener {
     /// Tries the address for this process alone: workers share it later, and
     /// without this a second daemon would silently take half of the queries.
-    fn probe(addr: SocketAddr, workers: usize) -> Result<Self, CannotRun> {
+    fn probe(addr: SocketAddr, service: Service, workers: usize) -> Result<Self, CannotRun> {
+        let named = |socket: &Socket| {
+            socket.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(addr)
+        };
+        let steering = || Steering::new(workers);
         let mut tries = 0;
         loop {
+            if service == Service::Tls {
+                let tcp = bind(addr, Type::STREAM, false)
+                    .and_then(|tcp| tcp.listen(1).map(|()| tcp))
+                    .map_err(|why| cannot_bind(addr, "TLS", why))?;
+                return Ok(Listener { addr: named(&tcp), service, steering: steering() });
+            }
             let udp =
                 bind(addr, Type::DGRAM, false).map_err(|why| cannot_bind(addr, "UDP", why))?;
-            let bound = udp.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(addr);
+            let bound = named(&udp);
             let tcp = bind(bound, Type::STREAM, false).and_then(|tcp| tcp.listen(1));
             match tcp {
-                Ok(()) => return Ok(Listener { addr: bound, steering: Steering::new(workers) }),
+                Ok(()) => return Ok(Listener { addr: bound, service, steering: steering() }),
                 // A port the system picked for UDP may be another's for TCP.
                 Err(_) if addr.port() == 0 && tries < PORT_TRIES => tries += 1,
                 Err(why) => return Err(cannot_bind(bound, "TCP", why)),
@@ -99,19 +131,23 @@ impl Listener {
 
     /// Opens a worker's sockets here.
     pub fn open(&self) -> Result<Opened, CannotRun> {
-        let addr = self.addr;
-        let udp = bind(addr, Type::DGRAM, true).map_err(|why| cannot_bind(addr, "UDP", why))?;
-        let tcp = bind(addr, Type::STREAM, true).map_err(|why| cannot_bind(addr, "TCP", why))?;
+        let Listener { addr, service, .. } = *self;
         let wildcard = addr.ip().is_unspecified();
-        let prepared = prepare(&udp, LISTENER_BUFFER)
+        let tcp = bind(addr, Type::STREAM, true)
+            .and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp))
+            .and_then(|tcp| tcp.listen(BACKLOG).map(|()| tcp))
+            .map_err(|why| cannot_bind(addr, "TCP", why))?;
+        if service == Service::Tls {
+            return Ok(Opened { udp: None, tcp: tcp.into(), service, wildcard });
+        }
+        let udp = bind(addr, Type::DGRAM, true).map_err(|why| cannot_bind(addr, "UDP", why))?;
+        prepare(&udp, LISTENER_BUFFER)
             .and_then(|()| if wildcard { report_local(&udp, addr.is_ipv6()) } else { Ok(()) })
-            .and_then(|()| tcp.set_nonblocking(true))
-            .and_then(|()| tcp.listen(BACKLOG));
-        prepared.map_err(|why| cannot_bind(addr, "UDP and TCP", why))?;
+            .map_err(|why| cannot_bind(addr, "UDP", why))?;
         if let Err(error) = self.steering.attach(&udp) {
             tracing::debug!("questions at {addr} are dealt by sender: {error}");
         }
-        Ok(Opened { udp: udp.into(), tcp: tcp.into(), wildcard })
+        Ok(Opened { udp: Some(udp.into()), tcp: tcp.into(), service, wildcard })
     }
 }
 

@@ -1,197 +1,192 @@
-//! TCP clients (T4, RFC 7766): pipelined queries, answered as they complete.
+//! Clients over TCP and TLS (T4, RFC 7766, RFC 7858): pipelined queries,
+//! answered as they complete.
 //!
 //! One task per connection reads frames while there is room for their answers,
 //! and writes answers as they come. A client that reads nothing, sends nothing
-//! or sends half a frame is let go after [`IDLE`].
+//! or sends half a frame is let go; how soon depends on how many there are
+//! ([`limits`](super::limits)).
 
 use super::frames;
-use super::limits::{ConnectionLimits, Permit};
+use super::limits::{ConnectionLimits, Patience, Permit};
+use super::mailbox::Mailbox;
 use super::worker::Shared;
 use crate::engine::{Client, Transport};
 use bytes::BytesMut;
-use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
-
-/// A connection on which nothing moves is closed (RFC 7766, 6.2.3, asks for
-/// "a few seconds" and a client that wants more sends more).
-const IDLE: Duration = Duration::from_secs(10);
-
-/// Queries in flight on one connection; more wait in its socket.
-const PIPELINED: usize = 64;
-
-/// Octets of answers kept for a client that does not read; a whole answer of
-/// the largest size always fits.
-const UNREAD: usize = 256 * 1024;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long to wait before accepting again when the system has no more files
 /// or memory: UDP goes on meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the engine's answers for a connection wait.
-#[derive(Default)]
-pub struct Mailbox {
-    octets: RefCell<BytesMut>,
-    waiting: Cell<usize>,
-    writing: Cell<bool>,
-    changed: Notify,
+/// What all connections of a listener share.
+#[derive(Clone)]
+pub struct Hall {
+    /// The worker.
+    pub shared: Shared,
+    /// How many there may be.
+    pub limits: Arc<ConnectionLimits>,
+    /// Whether no more queries are taken.
+    pub stopped: watch::Receiver<bool>,
+    /// Queries come over TLS.
+    pub tls: bool,
 }
 
-impl Mailbox {
-    /// Puts one answer in.
-    pub fn put(&self, answer: &[u8]) {
-        frames::push(&mut self.octets.borrow_mut(), answer);
-        self.waiting.set(self.waiting.get().saturating_sub(1));
-        self.changed.notify_one();
-    }
-
-    /// Nothing is in it or on its way out, and nothing will come.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.get() == 0 && !self.writing.get() && self.octets.borrow().is_empty()
-    }
-
-    /// Waits for an answer, and takes it out.
-    pub async fn take(&self) -> BytesMut {
-        loop {
-            let answer = self.octets.borrow_mut().split();
-            if !answer.is_empty() {
-                return answer;
-            }
-            self.changed.notified().await;
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.waiting.get() < PIPELINED && self.octets.borrow().len() < UNREAD
+impl Hall {
+    fn patience(&self) -> Patience {
+        self.limits.patience(self.shared.borrow().most_connections())
     }
 }
 
 /// Accepts connections for ever.
-pub async fn accept(
-    shared: Shared,
-    listener: TcpListener,
-    limits: Arc<ConnectionLimits>,
-    stopped: watch::Receiver<bool>,
-) {
+pub async fn accept(hall: Hall, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
                 // Too many: closed at once, which tells the client to wait.
-                if let Some(permit) = limits.admit(addr.ip()) {
-                    let task = serve(shared.clone(), stream, addr, permit, stopped.clone());
-                    tokio::task::spawn_local(task);
+                let most = hall.shared.borrow().most_connections();
+                match hall.limits.admit(addr.ip(), most) {
+                    Some(permit) => {
+                        tokio::task::spawn_local(serve(hall.clone(), stream, addr, permit));
+                    }
+                    None => hall.shared.borrow_mut().turned_away += 1,
                 }
             }
             Err(error) => {
-                tracing::warn!("cannot accept a TCP connection: {error}");
+                hall.shared.borrow_mut().teller.not_accepted(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn serve(
-    shared: Shared,
-    mut stream: TcpStream,
-    addr: SocketAddr,
-    _permit: Permit,
-    stopped: watch::Receiver<bool>,
-) {
+async fn serve(hall: Hall, stream: TcpStream, addr: SocketAddr, _permit: Permit) {
     let _ = stream.set_nodelay(true);
-    let mailbox = Rc::new(Mailbox::default());
-    let name = {
-        let mut worker = shared.borrow_mut();
-        let name = worker.name_stream();
-        worker.streams.insert(name, mailbox.clone());
-        name
-    };
-    let client = Client { addr, local: None, transport: Transport::Tcp, socket: name };
-    let (reader, writer) = stream.split();
-    converse(&shared, client, &mailbox, reader, writer, stopped).await;
-    // Answers that still come for it are dropped by the worker.
-    shared.borrow_mut().streams.remove(&name);
+    if !hall.tls {
+        return Conversation::begin(hall, addr, Transport::Tcp).hold(stream).await;
+    }
+    let acceptor = hall.shared.borrow().keys().acceptor.clone();
+    let Some(acceptor) = acceptor else { return };
+    // Somebody who speaks no TLS, or not ours, is nobody's business but theirs.
+    if let Ok(Ok(stream)) = timeout(hall.patience().unfinished, acceptor.accept(stream)).await {
+        Conversation::begin(hall, addr, Transport::Tls).hold(stream).await;
+    }
 }
 
-/// Reads and writes until the client is done or does nothing.
-async fn converse(
-    shared: &Shared,
+/// One client, from its first query to its last answer.
+struct Conversation {
+    hall: Hall,
     client: Client,
-    mailbox: &Mailbox,
-    mut reader: ReadHalf<'_>,
-    mut writer: WriteHalf<'_>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut input = BytesMut::new();
-    let mut reading = true;
-    loop {
-        take_frames(shared, client, mailbox, &mut input);
-        if !write_out(mailbox, &mut writer).await {
-            return;
-        }
-        // Frames may have become readable by the room that writing made.
-        if frames::first(&input).is_some() && mailbox.has_room() {
-            continue;
-        }
-        if !reading && mailbox.is_empty() {
-            return;
-        }
-        let room = reading && mailbox.has_room();
-        tokio::select! {
-            read = timeout(IDLE, reader.read_buf(&mut input)), if room => match read {
-                Ok(Ok(0)) => reading = false,
-                Ok(Ok(_)) => {}
-                // A client with answers to come may be silent meanwhile.
-                Err(_) if mailbox.waiting.get() > 0 => {}
-                Ok(Err(_)) | Err(_) => return,
-            },
-            () = mailbox.changed.notified() => {}
-            _ = stopped.wait_for(|stop| *stop), if reading => reading = false,
-        }
-    }
+    mailbox: Rc<Mailbox>,
+    input: BytesMut,
+    /// When the frame began that is not complete yet.
+    begun: Option<Instant>,
 }
 
-/// Hands complete frames to the engine, as long as there is room for answers.
-fn take_frames(shared: &Shared, client: Client, mailbox: &Mailbox, input: &mut BytesMut) {
-    if frames::first(input).is_none() {
-        return;
+impl Conversation {
+    fn begin(hall: Hall, addr: SocketAddr, transport: Transport) -> Self {
+        let (socket, mailbox) = hall.shared.borrow_mut().open_stream();
+        let client = Client { addr, local: None, transport, socket };
+        Conversation { hall, client, mailbox, input: BytesMut::new(), begun: None }
     }
-    let mut worker = shared.borrow_mut();
-    let worker = &mut *worker;
-    let now = worker.now();
-    while let Some(packet) = frames::first(input)
-        && mailbox.has_room()
-    {
-        // Counted first: an answer that is due at once counts itself out.
-        mailbox.waiting.set(mailbox.waiting.get() + 1);
-        let len = packet.len();
-        if !worker.engine.on_query(now, client, packet, &mut worker.outbox) {
-            mailbox.waiting.set(mailbox.waiting.get() - 1);
-        }
-        frames::advance(input, len);
-        // Room depends on the answers, so they are put where they go.
-        worker.flush(shared);
-    }
-}
 
-/// Writes what is in the mailbox; tells whether the client still takes it.
-async fn write_out(mailbox: &Mailbox, writer: &mut WriteHalf<'_>) -> bool {
-    loop {
-        let mut octets = mailbox.octets.borrow_mut().split();
-        mailbox.writing.set(!octets.is_empty());
-        if octets.is_empty() {
-            return true;
+    async fn hold(mut self, stream: impl AsyncRead + AsyncWrite) {
+        let (reader, writer) = tokio::io::split(stream);
+        self.converse(reader, writer).await;
+        // Answers that still come for it are dropped by the worker.
+        self.hall.shared.borrow_mut().streams.remove(&self.client.socket);
+    }
+
+    /// Reads and writes until the client is done or does nothing.
+    async fn converse(
+        &mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+    ) {
+        let mut reading = true;
+        let mut active = Instant::now();
+        let mut stopped = self.hall.stopped.clone();
+        loop {
+            self.take_frames();
+            if !self.write_out(&mut writer).await {
+                return;
+            }
+            // Frames may have become readable by the room that writing made.
+            if frames::first(&self.input).is_some() && self.mailbox.has_room() {
+                continue;
+            }
+            if self.mailbox.is_overrun() || (!reading && self.mailbox.is_empty()) {
+                return;
+            }
+            let patience = self.hall.patience();
+            let end = match self.begun {
+                Some(begun) => begun + patience.unfinished,
+                None => active + patience.idle,
+            };
+            let room = reading && self.mailbox.has_room();
+            tokio::select! {
+                read = timeout_at(end, reader.read_buf(&mut self.input)), if room => match read {
+                    Ok(Ok(0)) => reading = false,
+                    Ok(Ok(_)) => active = Instant::now(),
+                    // A client with answers to come may be silent meanwhile.
+                    Err(_) if self.mailbox.is_waiting() && self.begun.is_none() => {
+                        active = Instant::now();
+                    }
+                    Ok(Err(_)) | Err(_) => return,
+                },
+                () = self.mailbox.changed() => active = Instant::now(),
+                _ = stopped.wait_for(|stop| *stop), if reading => reading = false,
+            }
         }
-        while !octets.is_empty() {
-            match timeout(IDLE, writer.write_buf(&mut octets)).await {
-                Ok(Ok(written)) if written > 0 => {}
-                _ => return false,
+    }
+
+    /// Hands complete frames to the engine, as long as there is room for
+    /// answers.
+    fn take_frames(&mut self) {
+        if frames::first(&self.input).is_some() {
+            self.begun = None;
+            let mut worker = self.hall.shared.borrow_mut();
+            let worker = &mut *worker;
+            let now = worker.now();
+            while let Some(packet) = frames::first(&self.input)
+                && self.mailbox.has_room()
+            {
+                // Before, because an answer may be due at once.
+                self.mailbox.expect();
+                let len = packet.len();
+                if !worker.engine.on_query(now, self.client, packet, &mut worker.outbox) {
+                    self.mailbox.expect_no_more();
+                }
+                frames::advance(&mut self.input, len);
+                // Room depends on the answers, so they are put where they go.
+                worker.flush(&self.hall.shared);
+            }
+        }
+        if !self.input.is_empty() && frames::first(&self.input).is_none() {
+            self.begun.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Writes what is in the mailbox; tells whether the client still takes it.
+    async fn write_out(&self, writer: &mut (impl AsyncWrite + Unpin)) -> bool {
+        loop {
+            let octets = self.mailbox.split();
+            if octets.is_empty() {
+                return true;
+            }
+            let end = Instant::now() + self.hall.patience().idle;
+            let write = async {
+                writer.write_all(&octets).await?;
+                writer.flush().await
+            };
+            if !matches!(timeout_at(end, write).await, Ok(Ok(()))) {
+                return false;
             }
         }
     }

@@ -7,11 +7,14 @@
 //! thread, so nothing is locked.
 
 use super::batch::{Inbox, Outlet, Parcel, watch};
-use super::limits::ConnectionLimits;
-use super::sockets::{self, Opened};
+use super::keys::{KeyError, Keys};
+use super::limits::{ConnectionLimits, Most};
+use super::mailbox::{Mailbox, Unread};
+use super::sockets::{self, Opened, Service};
+use super::tell::Teller;
 use super::{datagrams, streams, tcp_link};
 use crate::config::Plan;
-use crate::engine::{Engine, LinkId, LinkState, Notice, Open, Outbox, Time, Transport};
+use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -30,9 +33,6 @@ const FLUSH_ROUNDS: usize = 4;
 
 /// How often a stopping worker looks whether it is done.
 const STOP_POLL: Duration = Duration::from_millis(2);
-
-/// The log is told of what the network can cause no more often than this.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A socket towards a cluster.
 enum Socket {
@@ -65,20 +65,35 @@ pub struct Worker {
     listeners: Vec<Rc<AsyncFd<UdpSocket>>>,
     links: Vec<Option<Link>>,
     /// Where answers to TCP clients go.
-    pub streams: HashMap<u64, Rc<streams::Mailbox>>,
+    pub streams: HashMap<u64, Rc<Mailbox>>,
     next_stream: u64,
     trouble: Vec<(LinkId, LinkState)>,
     armed: Option<Time>,
     timer: Rc<Notify>,
     due: Rc<Notify>,
-    told: Told,
+    /// What the log is told.
+    pub teller: Teller,
+    served: Served,
+    unread: Unread,
+    /// Connections closed at once because there were too many.
+    pub turned_away: u64,
 }
 
-/// What the log has been told of things the network can cause, and when.
-#[derive(Default)]
-struct Told {
-    too_long: u64,
-    at: Option<Instant>,
+/// What a worker serves.
+#[derive(Clone)]
+pub struct Served {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// What TLS needs for it.
+    pub keys: Arc<Keys>,
+}
+
+impl Served {
+    /// A plan, and the files that it names.
+    pub fn load(plan: Plan) -> Result<Self, KeyError> {
+        let keys = Arc::new(Keys::load(&plan)?);
+        Ok(Served { plan: Arc::new(plan), keys })
+    }
 }
 
 /// How tasks share their worker.
@@ -86,7 +101,7 @@ pub type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
     /// A worker with these listeners, which nothing reads yet.
-    pub fn new(engine: Engine, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
+    pub fn new(engine: Engine, served: Served, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
         Worker {
             engine,
             outbox: Outbox::default(),
@@ -101,7 +116,10 @@ impl Worker {
             armed: None,
             timer: Rc::new(Notify::new()),
             due: Rc::new(Notify::new()),
-            told: Told::default(),
+            teller: Teller::default(),
+            served,
+            unread: Unread::default(),
+            turned_away: 0,
         }
     }
 
@@ -115,10 +133,24 @@ impl Worker {
         self.start + Duration::from_micros(time.as_micros())
     }
 
-    /// A number for a new TCP client; listeners have the small ones.
-    pub fn name_stream(&mut self) -> u64 {
+    /// A number for a new client on a stream, and its mailbox; listeners have
+    /// the small numbers.
+    pub fn open_stream(&mut self) -> (u64, Rc<Mailbox>) {
         self.next_stream += 1;
-        self.next_stream
+        let mailbox = Rc::new(Mailbox::new(self.unread.clone()));
+        self.streams.insert(self.next_stream, mailbox.clone());
+        (self.next_stream, mailbox)
+    }
+
+    /// Certificates and keys as they are now.
+    pub fn keys(&self) -> &Keys {
+        &self.served.keys
+    }
+
+    /// How many connections clients may have.
+    pub fn most_connections(&self) -> Most {
+        let settings = &self.served.plan.settings;
+        Most { in_all: settings.max_tcp, per_address: settings.max_tcp_per_client }
     }
 
     /// Has everything that is in the outbox done when all sockets that can be
@@ -137,7 +169,9 @@ impl Worker {
                 self.send_questions();
                 self.send_answers();
                 self.close_links();
-                self.tell_notices();
+                for &notice in &self.outbox.notices {
+                    self.teller.notice(notice);
+                }
                 self.outbox.clear();
             }
             if self.trouble.is_empty() {
@@ -148,42 +182,12 @@ impl Worker {
                 self.engine.on_link(now, link, state, &mut self.outbox);
             }
         }
-        if self.engine.counters().too_long > self.told.too_long {
-            self.tell_too_long();
-        }
+        self.teller.counted(&self.engine.counters());
         let next = self.engine.next_timeout();
         if next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed)) {
             self.armed = next;
             self.timer.notify_one();
         }
-    }
-
-    /// State changes of servers: each is told once, and a server changes at
-    /// most a few times a second.
-    fn tell_notices(&self) {
-        for notice in &self.outbox.notices {
-            match notice {
-                Notice::Out(server) => {
-                    tracing::warn!("server {server} is out: it leaves questions unanswered");
-                }
-                Notice::Back(server) => tracing::info!("server {server} is back"),
-            }
-        }
-    }
-
-    /// R4: at a limited rate.
-    fn tell_too_long(&mut self) {
-        let now = Instant::now();
-        if self.told.at.is_some_and(|at| now - at < TELL_EVERY) {
-            return;
-        }
-        let total = self.engine.counters().too_long;
-        let more = total - self.told.too_long;
-        self.told = Told { too_long: total, at: Some(now) };
-        tracing::warn!(
-            "{more} records left out because a rewritten name would be too long (R4); \
-             `gathersrv explain` shows which"
-        );
     }
 
     /// Lets go of all sockets. Links and their tasks refer to each other through
@@ -205,7 +209,7 @@ impl Worker {
                     self.links[index] = Some(link);
                 }
                 Err(error) => {
-                    tracing::warn!("cannot open a socket to {}: {error}", open.server);
+                    self.teller.no_socket(&open.server, &error);
                     self.trouble.push((open.link, LinkState::Closed));
                 }
             }
@@ -221,9 +225,10 @@ impl Worker {
                 let task = tokio::task::spawn_local(task);
                 Ok(Link { id, socket: Socket::Datagrams(socket), task })
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 let (sender, frames) = mpsc::unbounded_channel();
-                let task = tcp_link::run(shared.clone(), id, open.server, frames);
+                let tls = self.engine.tls(id).cloned();
+                let task = tcp_link::run(shared.clone(), id, open.server, tls, frames);
                 let task = tokio::task::spawn_local(task);
                 Ok(Link { id, socket: Socket::Stream(sender), task })
             }
@@ -304,12 +309,13 @@ pub async fn flush_rounds(shared: Shared) {
 }
 
 /// Takes over new configurations.
-async fn take_plans(shared: Shared, mut plans: mpsc::UnboundedReceiver<Arc<Plan>>) {
-    while let Some(plan) = plans.recv().await {
+async fn take_plans(shared: Shared, mut plans: mpsc::UnboundedReceiver<Served>) {
+    while let Some(served) = plans.recv().await {
         let mut worker = shared.borrow_mut();
         let worker = &mut *worker;
         let now = worker.now();
-        worker.engine.set_plan(now, plan, &mut worker.outbox);
+        worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
+        worker.served = served;
         worker.flush(&shared);
     }
 }
@@ -342,17 +348,25 @@ pub async fn keep_time(shared: Shared) {
 /// What a worker begins with.
 pub struct Birth {
     /// What it serves.
-    pub plan: Arc<Plan>,
+    pub served: Served,
     /// For its randomness (U2).
     pub seed: [u8; 32],
+    /// What cookies are made with, the same for all workers.
+    pub secrets: Secrets,
     /// Its own sockets.
     pub listeners: Vec<Opened>,
     /// What it is to serve from then on.
-    pub plans: mpsc::UnboundedReceiver<Arc<Plan>>,
+    pub plans: mpsc::UnboundedReceiver<Served>,
     /// Whether it is to stop.
     pub stopped: watch::Receiver<bool>,
     /// How many TCP clients there may be.
     pub limits: Arc<ConnectionLimits>,
+}
+
+/// Seconds since 1970; a clock that is behind that only makes cookies of little
+/// use.
+fn unix_now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// Runs a worker on this thread until it is told to stop.
@@ -365,15 +379,19 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { plan, seed, listeners: opened, plans, mut stopped, limits } = birth;
+    let Birth { served, seed, secrets, listeners: opened, plans, mut stopped, limits } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
-        listeners.push((Rc::new(watch(socket.udp)?), socket.wildcard));
-        accepting.push(tokio::net::TcpListener::from_std(socket.tcp)?);
+        if let Some(udp) = socket.udp {
+            listeners.push((Rc::new(watch(udp)?), socket.wildcard));
+        }
+        let tls = socket.service == Service::Tls;
+        accepting.push((tokio::net::TcpListener::from_std(socket.tcp)?, tls));
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
-    let worker = Worker::new(Engine::new(plan, seed), sockets);
+    let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
+    let worker = Worker::new(engine, served, sockets);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
@@ -384,9 +402,10 @@ async fn serve(birth: Birth) -> io::Result<()> {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
         tasks.push(tokio::task::spawn_local(task));
     }
-    for socket in accepting {
-        let task = streams::accept(shared.clone(), socket, limits.clone(), stopped.clone());
-        tasks.push(tokio::task::spawn_local(task));
+    for (socket, tls) in accepting {
+        let (limits, stopped) = (limits.clone(), stopped.clone());
+        let hall = streams::Hall { shared: shared.clone(), limits, stopped, tls };
+        tasks.push(tokio::task::spawn_local(streams::accept(hall, socket)));
     }
     let _ = stopped.wait_for(|stop| *stop).await;
 

@@ -3,6 +3,7 @@
 use super::record::RawRecord;
 use super::{Malformed, u16_at};
 use domain::base::iana::{ExtendedErrorCode, OptionCode};
+use std::ops::Range;
 
 /// The payload size we announce to clusters and, unless told otherwise, to
 /// clients: what crosses an Ethernet in one piece (DNS Flag Day 2020).
@@ -19,6 +20,19 @@ pub const OPT_LEN: usize = 11;
 /// question has 230 left beside header, question and OPT.
 pub const MAX_EDE_TEXT: usize = 160;
 
+/// Octets of a client's cookie (RFC 7873, 4).
+pub const CLIENT_COOKIE: usize = 8;
+
+/// Octets of the cookies we give: the client's own, and sixteen of ours
+/// (RFC 9018, 4).
+pub const OWN_COOKIE: usize = CLIENT_COOKIE + 16;
+
+/// Octets of a server's cookie, behind the client's (RFC 7873, 4).
+const SERVER_COOKIE: std::ops::RangeInclusive<usize> = 8..=32;
+
+/// Code and length of an option.
+const OPTION_HEAD: usize = 4;
+
 /// What a client's OPT record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edns {
@@ -28,26 +42,77 @@ pub struct Edns {
     pub version: u8,
     /// DO: it understands DNSSEC records. Repeated in the answer (RFC 3225).
     pub dnssec_ok: bool,
+    /// The cookie its answer carries, if it sent one.
+    pub cookie: Option<[u8; OWN_COOKIE]>,
 }
 
 impl Edns {
-    /// Reads an OPT record, checking that its options fill it exactly.
-    pub fn read(msg: &[u8], record: &RawRecord) -> Result<Self, Malformed> {
-        if msg.get(record.owner) != Some(&0) {
-            return Err(Malformed);
-        }
-        let mut at = record.rdata.start;
-        while at < record.rdata.end {
-            at += 4 + u16_at(msg, at + 2)? as usize;
-        }
-        if at != record.rdata.end {
-            return Err(Malformed);
-        }
-        Ok(Edns {
+    /// Reads an OPT record, checking that its options fill it exactly; tells
+    /// also where its cookie is.
+    pub fn read(msg: &[u8], record: &RawRecord) -> Result<(Self, Option<Range<usize>>), Malformed> {
+        let cookie = read_options(msg, record)?;
+        let edns = Edns {
             payload: record.class.to_int().max(MIN_PAYLOAD),
             version: (record.raw_ttl >> 16) as u8,
             dnssec_ok: record.raw_ttl & 0x8000 != 0,
-        })
+            cookie: None,
+        };
+        Ok((edns, cookie))
+    }
+
+    /// Octets of the OPT record of its answer, without notes.
+    pub fn opt_len(&self) -> usize {
+        OPT_LEN + self.cookie.map_or(0, |cookie| OPTION_HEAD + cookie.len())
+    }
+
+    /// Appends the OPT record of its answer, without notes.
+    pub fn push_opt(&self, out: &mut Vec<u8>, payload: u16, extended_rcode: u8) {
+        push_opt(out, payload, extended_rcode, self.dnssec_ok);
+        if let Some(cookie) = &self.cookie {
+            push_cookie(out, cookie, &[]);
+        }
+    }
+}
+
+/// Checks that options fill an OPT record exactly, and tells where the data of
+/// the first COOKIE option is (RFC 7873, 5.2: others are ignored).
+pub fn read_options(msg: &[u8], record: &RawRecord) -> Result<Option<Range<usize>>, Malformed> {
+    if msg.get(record.owner) != Some(&0) {
+        return Err(Malformed);
+    }
+    let (mut at, end) = (record.rdata.start, record.rdata.end);
+    let mut cookie = None;
+    while at < end {
+        let code = OptionCode::from_int(u16_at(msg, at)?);
+        let data = at + OPTION_HEAD;
+        at = data + u16_at(msg, at + 2)? as usize;
+        if code == OptionCode::COOKIE && cookie.is_none() {
+            let behind = (at - data).checked_sub(CLIENT_COOKIE).ok_or(Malformed)?;
+            if behind != 0 && !SERVER_COOKIE.contains(&behind) {
+                return Err(Malformed);
+            }
+            cookie = Some(data..at);
+        }
+    }
+    if at == end { Ok(cookie) } else { Err(Malformed) }
+}
+
+/// Appends a COOKIE option to the OPT record that ends `out` and has none yet.
+pub fn push_cookie(out: &mut Vec<u8>, client: &[u8], server: &[u8]) {
+    let rdlength = out.len() - 2;
+    let len = (client.len() + server.len()) as u16;
+    out.extend(OptionCode::COOKIE.to_int().to_be_bytes());
+    out.extend(len.to_be_bytes());
+    out.extend(client);
+    out.extend(server);
+    close_opt(out, rdlength);
+}
+
+/// Writes the length of the OPT record that ends `out`.
+fn close_opt(out: &mut [u8], rdlength: usize) {
+    let len = (out.len() - rdlength - 2) as u16;
+    if let Some(field) = out.get_mut(rdlength..rdlength + 2) {
+        field.copy_from_slice(&len.to_be_bytes());
     }
 }
 
@@ -70,8 +135,5 @@ pub fn push_ede(out: &mut Vec<u8>, rdlength: usize, code: ExtendedErrorCode, tex
     out.extend(((2 + text.len()) as u16).to_be_bytes());
     out.extend(code.to_int().to_be_bytes());
     out.extend(text.as_bytes());
-    let len = (out.len() - rdlength - 2) as u16;
-    if let Some(field) = out.get_mut(rdlength..rdlength + 2) {
-        field.copy_from_slice(&len.to_be_bytes());
-    }
+    close_opt(out, rdlength);
 }

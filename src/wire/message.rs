@@ -81,7 +81,7 @@ impl Notes {
 
 /// Octets the OPT record of an answer takes: none without OPT in the query.
 pub fn opt_len(edns: Option<Edns>, notes: &Notes) -> usize {
-    if edns.is_some() { edns::OPT_LEN + notes.len() } else { 0 }
+    edns.map_or(0, |edns| edns.opt_len() + notes.len())
 }
 
 /// An answer being written at the end of a buffer.
@@ -119,8 +119,8 @@ impl Message {
         notes: &Notes,
     ) {
         if let Some(edns) = edns {
-            edns::push_opt(out, payload, flags.rcode.ext(), edns.dnssec_ok);
-            let rdlength = out.len() - 2;
+            let rdlength = out.len() + edns::OPT_LEN - 2;
+            edns.push_opt(out, payload, flags.rcode.ext());
             for (code, text) in notes.iter() {
                 edns::push_ede(out, rdlength, code, text);
             }
@@ -180,7 +180,7 @@ pub fn push_answer_again(
         // The additional section gets one record more.
         let count = u16::from_be_bytes([copy[10], copy[11]]).wrapping_add(1);
         copy[10..12].copy_from_slice(&count.to_be_bytes());
-        edns::push_opt(out, payload, 0, edns.dnssec_ok);
+        edns.push_opt(out, payload, 0);
     }
 }
 

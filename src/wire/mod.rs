@@ -7,6 +7,7 @@
 //! that is read flat and rewritten in one copy ([`name`]), the set of names of
 //! an answer ([`names`]) and the compressor ([`compress`]).
 
+pub mod case;
 pub mod compress;
 pub mod edns;
 pub mod message;

@@ -9,6 +9,7 @@ use super::name::{Budget, FlatName};
 use super::{HEADER_LEN, Malformed, record, u16_at};
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 use domain::base::{Header, HeaderSection};
+use std::ops::Range;
 
 /// A question and what its answer depends on.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub struct Query<'a> {
     pub qclass: Class,
     /// The client's OPT record, if it sent one.
     pub edns: Option<Edns>,
+    /// The cookie in it: 8 octets of the client's, or those and 8 to 32 that a
+    /// server gave it.
+    pub cookie: Option<&'a [u8]>,
 }
 
 impl Query<'_> {
@@ -68,15 +72,16 @@ pub fn parse<'a>(packet: &'a [u8], name: &mut FlatName) -> Packet<'a> {
     if header.qr() {
         return Packet::NotAQuery;
     }
-    let mut read = Read { question: &[], edns: None };
+    let mut read = Read { question: &[], edns: None, cookie: None };
     let body = read.body(packet, section, name);
-    let Read { question, edns } = read;
+    let Read { question, edns, cookie } = read;
     let rcode = match body {
         // NOTIMP whatever stands behind the header: other opcodes have other
         // rules for it.
         _ if header.opcode() != Opcode::QUERY => Rcode::NOTIMP,
         Ok((qtype, qclass)) => {
-            return Packet::Query(Query { header, question, qtype, qclass, edns });
+            let cookie = cookie.and_then(|place| packet.get(place));
+            return Packet::Query(Query { header, question, qtype, qclass, edns, cookie });
         }
         Err(Malformed) => Rcode::FORMERR,
     };
@@ -87,6 +92,7 @@ pub fn parse<'a>(packet: &'a [u8], name: &mut FlatName) -> Packet<'a> {
 struct Read<'a> {
     question: &'a [u8],
     edns: Option<Edns>,
+    cookie: Option<Range<usize>>,
 }
 
 impl<'a> Read<'a> {
@@ -119,7 +125,8 @@ impl<'a> Read<'a> {
             super::name::check(packet, at, &mut budget)?;
             let (record, next) = record::read(packet, at)?;
             if record.rtype == Rtype::OPT {
-                let edns = Edns::read(packet, &record)?;
+                let (edns, cookie) = Edns::read(packet, &record)?;
+                self.cookie = cookie;
                 // One, and in the additional section (RFC 6891, 6.1.1).
                 if self.edns.replace(edns).is_some() || n < ahead {
                     return Err(Malformed);

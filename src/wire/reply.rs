@@ -4,9 +4,9 @@
 //! to its end. One that does not pass never ends the wait for a good one.
 
 use super::name::{self, Budget, FlatName, same};
-use super::{HEADER_LEN, Malformed, rdata, record, u16_at};
+use super::{HEADER_LEN, Malformed, edns, rdata, record, u16_at};
 use domain::base::HeaderSection;
-use domain::base::iana::{Class, Opcode, Rcode, Rtype};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 
 /// A pointer to the name behind the header.
 const QUESTION_POINTER: [u8; 2] = [0xC0, HEADER_LEN as u8];
@@ -37,6 +37,10 @@ impl From<Malformed> for Unfit {
 pub struct Summary {
     /// The rcode of the header.
     pub rcode: Rcode,
+    /// The upper bits of the rcode, from the OPT record (RFC 6891, 6.1.3).
+    pub extended_rcode: u8,
+    /// Where the cookie in the OPT record begins, and its octets.
+    pub cookie: Option<(u16, u16)>,
     /// Truncated: the records are not to be used (T2).
     pub truncated: bool,
     /// Authoritative answer.
@@ -78,6 +82,8 @@ pub fn check(packet: &[u8], question: &[u8]) -> Result<Summary, Unfit> {
     }
     let mut summary = Summary {
         rcode,
+        extended_rcode: 0,
+        cookie: None,
         truncated: header.tc(),
         aa: header.aa(),
         ra: header.ra(),
@@ -132,6 +138,9 @@ impl Summary {
                     if opts > 1 || section != 2 {
                         return Err(Malformed);
                     }
+                    self.extended_rcode = (record.raw_ttl >> 24) as u8;
+                    let cookie = edns::read_options(packet, &record)?;
+                    self.cookie = cookie.map(|place| (place.start as u16, place.len() as u16));
                     continue;
                 }
                 rdata::check(packet, record.rtype, record.rdata.clone(), &mut budget)?;
@@ -154,7 +163,18 @@ impl Summary {
     /// The cluster dealt with the question: it has records or it says why not.
     /// Everything else is a failure of that server (U3).
     pub fn is_proper(&self) -> bool {
-        matches!(self.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
+        self.extended_rcode == 0 && matches!(self.rcode, Rcode::NOERROR | Rcode::NXDOMAIN)
+    }
+
+    /// All of the rcode.
+    pub fn full_rcode(&self) -> OptRcode {
+        OptRcode::from_parts(self.rcode, self.extended_rcode)
+    }
+
+    /// The cookie in a packet that this was read from.
+    pub fn cookie_in<'a>(&self, packet: &'a [u8]) -> Option<&'a [u8]> {
+        let (start, len) = self.cookie?;
+        packet.get(start.into()..usize::from(start) + usize::from(len))
     }
 }
 
@@ -207,6 +227,14 @@ mod tests {
         let cut = [QUESTION, b"\xC0\x0C\0\x01"].concat();
         let summary = check(&reply([0x82, 0], [1, 1, 0, 0], &cut), QUESTION).unwrap();
         assert!(summary.truncated && !summary.has_answer);
+    }
+
+    #[test]
+    fn badvers_of_a_cluster_was_taken_for_an_answer_without_records() {
+        let badvers = [QUESTION, b"\0\0\x29\x04\xD0\x01\0\0\0\0\0"].concat();
+        let summary = check(&reply([0x80, 0], [1, 0, 0, 1], &badvers), QUESTION).unwrap();
+        assert_eq!(summary.full_rcode(), OptRcode::BADVERS);
+        assert!(!summary.is_proper());
     }
 
     #[test]

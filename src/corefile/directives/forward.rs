@@ -1,11 +1,10 @@
 //! `forward FROM TO... { OPTIONS }`.
 
 use super::{Forward, Reader, Set, Site};
-use crate::config::{Policy, words};
+use crate::config::{Policy, Server, words};
 use crate::corefile::blocks::Directive;
 use crate::corefile::diagnose::close_to;
 use crate::corefile::source::Token;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 impl Reader<'_> {
@@ -34,7 +33,7 @@ impl Reader<'_> {
     }
 
     /// An address, or a file like `/etc/resolv.conf`.
-    fn to(&mut self, word: &Token) -> Vec<Set<SocketAddr>> {
+    fn to(&mut self, word: &Token) -> Vec<Set<Server>> {
         let place = word.place;
         if word.text.starts_with('/') {
             let text = match (self.read_file)(&PathBuf::from(&word.text)) {

@@ -2,7 +2,7 @@
 //! servers and options that are added here.
 
 use super::{Cluster, Gather, Options, Reader, Set, Site};
-use crate::config::{OnMissing, words};
+use crate::config::{OnMissing, ServerOptions, words};
 use crate::corefile::blocks::Directive;
 use crate::corefile::diagnose::close_to;
 use crate::corefile::source::Token;
@@ -77,8 +77,13 @@ impl Reader<'_> {
         };
         self.word(prefix, |word| words::prefix("", word))?;
         let mut read = Vec::new();
-        for server in servers {
-            read.push(self.word(server, |word| words::server("", word))?);
+        for word in servers {
+            match word.text.split_once('=') {
+                Some((key, value)) => self.word(word, |_| {
+                    words::server_option("", key, value, &mut ServerOptions::default())
+                })?,
+                None => read.push(self.word(word, |word| words::server("", word))?),
+            }
         }
         Some(Cluster { line: line.to_vec(), suffix: suffix?, servers: read })
     }

@@ -6,12 +6,12 @@ mod forward;
 mod gathersrv;
 mod serving;
 
-use crate::config::{ConfigError, DEADLINES, OnMissing, Policy, words};
+use crate::config::{ConfigError, DEADLINES, OnMissing, Policy, Server, words};
 use crate::corefile::blocks::{Block, Directive};
 use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Directives that work.
@@ -66,7 +66,7 @@ pub struct Cluster {
     /// The suffix, read.
     pub suffix: Suffix,
     /// The servers on the line.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Server>,
 }
 
 /// `forward FROM TO...`.
@@ -77,7 +77,7 @@ pub struct Forward {
     /// FROM.
     pub from: Suffix,
     /// TO, each with its place.
-    pub to: Vec<Set<SocketAddr>>,
+    pub to: Vec<Set<Server>>,
     /// Which of them is asked first.
     pub policy: Option<Set<Policy>>,
 }

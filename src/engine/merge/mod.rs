@@ -439,14 +439,14 @@ pub struct Merged {
 
 /// How old a cluster's reply is, in seconds.
 fn age(now: Time, sub: &Sub) -> u32 {
-    let received = sub.answered.map_or(now, |(at, _)| at);
+    let received = sub.answered.map_or(now, |source| source.at);
     u32::try_from(now.since(received).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// The most octets this client takes (T1).
 pub(super) fn limit(asker: Asker<'_>, settings: &Settings) -> usize {
     match asker.client.transport {
-        Transport::Tcp => MAX_MESSAGE,
+        Transport::Tcp | Transport::Tls => MAX_MESSAGE,
         Transport::Udp => {
             let theirs = asker.edns.map_or(MIN_PAYLOAD, |edns| edns.payload);
             usize::from(theirs.min(settings.max_udp_payload))
