@@ -120,10 +120,15 @@ fn run(row: &Row) -> Result<(), String> {
 
 #[test]
 fn u1_every_row_of_the_clusters_has_its_reaction() {
-    each(&rows_of("clusters.txt", "!Extended"), run);
+    each(&rows_of("clusters.txt", "!OPEN"), run);
 }
 
 #[test]
 fn u3_an_extended_rcode_is_a_rcode() {
-    each(&rows_of("clusters.txt", "Extended"), run);
+    each(&rows_of("clusters.txt", "OPEN, extended rcodes"), run);
+}
+
+#[test]
+fn u1_texts_are_read_to_their_end() {
+    each(&rows_of("clusters.txt", "OPEN, texts"), run);
 }
