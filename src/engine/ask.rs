@@ -125,7 +125,7 @@ impl Engine {
         // A server that is asked over TCP because of forgers may have none: who
         // has waited for it once is asked over a new port.
         let besieged =
-            known.guard.is_besieged(now) && (sub.tries <= 1 || self.links.stream_works(server));
+            known.guard.is_besieged(now) && (!sub.streamed || self.links.stream_works(server));
         if known.tls.is_some() || sub.tcp || besieged { known.stream() } else { Transport::Udp }
     }
 
@@ -135,7 +135,7 @@ impl Engine {
         let deadline = gather.behaviour().deadline;
         let servers = gather.servers_of(gather.subs()[n].cluster);
         let server = gather.plan.servers[servers[gather.subs()[n].turn % servers.len()]];
-        let expires = gather.deadline;
+        let (expires, servers_of_cluster) = (gather.deadline, servers.len());
         let random_case = gather.random_case(gather.subs()[n].cluster);
         let sub = &mut gather.subs_mut()[n];
         if sub.tries == 0 {
@@ -147,10 +147,9 @@ impl Engine {
         let wait = self.links.servers[server].rtt.wait(sub.tries, deadline);
         let retry_at = match transport {
             Transport::Udp => (now + wait).floor(),
-            // TCP repeats for itself, ...
-            _ if sub.tcp => expires,
-            // ... but not where the connection is dead, or another server is
-            // alive.
+            // TCP repeats for itself, but not where the connection is dead, or
+            // another server is alive.
+            _ if sub.tcp && servers_of_cluster == 1 => expires,
             _ => (now + wait.max(deadline / STREAM_SHARE)).floor(),
         };
         // To the same server the same packet, so that either copy's answer
@@ -171,6 +170,7 @@ impl Engine {
         };
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
         sub.retry_at = retry_at;
+        sub.streamed |= transport.is_stream();
         let attempt = match again {
             // The server is slow, and has the question.
             Some(_) if transport.is_stream() && !renewed => return,

@@ -143,6 +143,8 @@ pub struct Sub {
     pub retry_at: Time,
     /// The stream is used: a datagram answer was truncated (T2).
     pub tcp: bool,
+    /// It has been asked on a stream, whatever for.
+    pub streamed: bool,
     /// Sent without OPT: the server did not understand it (RFC 6891, 6.2.2).
     pub plain: bool,
     /// Servers that said no, by their place in the cluster's list.
@@ -173,6 +175,7 @@ impl Sub {
             asked_at: Time::default(),
             retry_at: Time::default(),
             tcp: false,
+            streamed: false,
             plain: false,
             unchanged: false,
             stale: false,

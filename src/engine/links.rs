@@ -149,7 +149,7 @@ impl Links {
         if let Some(&known) = self.by_name.get(server) {
             return known;
         }
-        let number = *self.by_name.entry(server.clone()).or_insert_with(|| {
+        *self.by_name.entry(server.clone()).or_insert_with(|| {
             self.servers.push(Server {
                 addr: server.addr,
                 tls: server.tls.clone(),
@@ -164,8 +164,7 @@ impl Links {
                 stream: None,
             });
             self.servers.len() - 1
-        });
-        number
+        })
     }
 
     /// Takes an ID for a question to `server`, on a link that may have to be
@@ -241,6 +240,15 @@ impl Links {
             self.retire(index, out);
         }
         !alive
+    }
+
+    /// A question on a stream was not answered in its time, and nothing else has
+    /// come there since it was asked: no more questions go there.
+    pub fn leave_silent(&mut self, id: LinkId, asked: Time, out: &mut Outbox) {
+        let Some(server) = self.server_of(id) else { return };
+        if self.servers[server].stream == Some(id.index) {
+            self.renew_stream(server, asked, out);
+        }
     }
 
     /// Whether anything ever came on the stream to a server.

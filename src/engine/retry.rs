@@ -98,12 +98,18 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         let deadline = gather.deadline;
         let sub = &mut gather.subs_mut()[n];
-        if sub.tries >= MAX_TRIES || sub.tcp {
+        let (turn, tcp) = (sub.turn, sub.tcp);
+        let next = self.next_server(index, n);
+        // A stream repeats for itself; another server may have what this one is
+        // silent about.
+        let alone = tcp && next.is_none_or(|next| next == turn);
+        let sub = &mut self.gathers[index as usize].subs_mut()[n];
+        if sub.tries >= MAX_TRIES || alone {
             sub.retry_at = deadline;
             return;
         }
         self.counters.retransmitted += 1;
-        if let Some(turn) = self.next_server(index, n) {
+        if let Some(turn) = next {
             self.turn_to(index, n, turn);
         }
         self.ask(now, index, n, out);
@@ -293,6 +299,9 @@ impl Engine {
         let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
         for (place, attempt) in attempts.iter().enumerate() {
+            if answered.is_none() {
+                self.links.leave_silent(attempt.link, attempt.sent, out);
+            }
             self.links.release(now, attempt.link, attempt.id, out);
             let server = &self.links.servers[attempt.server];
             // It has had its time if the query has none left, or if another

@@ -10,7 +10,7 @@
 pub struct Case(u128);
 
 /// Letters that have a bit of their own; those behind them use the bits again.
-const LETTERS: u32 = u128::BITS;
+const LETTERS: usize = u128::BITS as usize;
 
 impl Case {
     /// A set bit makes a small letter.
@@ -21,11 +21,10 @@ impl Case {
     /// Writes a name, in wire format and not compressed, in this case. Length
     /// octets are below every letter, so they stay.
     pub fn apply(self, name: &mut [u8]) {
-        let mut letter = 0;
-        for octet in name.iter_mut().filter(|octet| octet.is_ascii_alphabetic()) {
+        let letters = name.iter_mut().filter(|octet| octet.is_ascii_alphabetic());
+        for (letter, octet) in letters.enumerate() {
             let small = (self.0 >> (letter % LETTERS)) & 1 == 1;
             *octet = if small { octet.to_ascii_lowercase() } else { octet.to_ascii_uppercase() };
-            letter += 1;
         }
     }
 

@@ -168,10 +168,48 @@ pub fn check(
     match rtype {
         Rtype::A => return if rdata.len() == 4 { Ok(()) } else { Err(Malformed) },
         Rtype::AAAA => return if rdata.len() == 16 { Ok(()) } else { Err(Malformed) },
+        // One text or more (RFC 1035, 3.3.14; RFC 7208, 3.1).
+        Rtype::TXT | Rtype::SPF => return texts(msg, rdata, 1..=usize::MAX),
+        Rtype::HINFO => return texts(msg, rdata, 2..=2),
         _ => {}
     }
     let Some(layout) = layout(rtype) else { return Ok(()) };
-    layout.walk(msg, rdata, |at| name::check(msg, at, budget)).map(|_| ())
+    let parts = layout.walk(msg, rdata, |at| name::check(msg, at, budget))?;
+    if matches!(rtype, Rtype::SVCB | Rtype::HTTPS) {
+        parameters(msg, parts.tail)?;
+    }
+    Ok(())
+}
+
+/// Checks that character strings fill an RDATA exactly, and how many they are.
+/// Clients throw the whole message away where they do not.
+fn texts(
+    msg: &[u8],
+    rdata: Range<usize>,
+    count: std::ops::RangeInclusive<usize>,
+) -> Result<(), Malformed> {
+    let (mut at, mut texts) = (rdata.start, 0);
+    while at < rdata.end {
+        at += 1 + usize::from(*msg.get(at).ok_or(Malformed)?);
+        texts += 1;
+    }
+    if at == rdata.end && count.contains(&texts) { Ok(()) } else { Err(Malformed) }
+}
+
+/// Checks that parameters fill the rest of an SVCB or HTTPS record, in the order
+/// of their keys (RFC 9460, 2.2).
+fn parameters(msg: &[u8], place: Range<usize>) -> Result<(), Malformed> {
+    let mut at = place.start;
+    let mut last = None;
+    while at < place.end {
+        let key = u16_at(msg, at)?;
+        if last.is_some_and(|last| key <= last) {
+            return Err(Malformed);
+        }
+        last = Some(key);
+        at += 4 + usize::from(u16_at(msg, at + 2)?);
+    }
+    if at == place.end { Ok(()) } else { Err(Malformed) }
 }
 
 /// The negative TTL an SOA record gives: the smaller of its own TTL and its
@@ -201,7 +239,18 @@ mod tests {
         assert!(checked(Rtype::SRV, &[0, 0, 0, 0, 0, 80]).is_err());
         assert!(checked(Rtype::A, &[10, 0, 0]).is_err());
         assert!(checked(Rtype::AAAA, &[0; 16]).is_ok());
-        assert!(checked(Rtype::HTTPS, &[0, 1, 0, 0, 1, 0, 2]).is_ok());
+        assert!(checked(Rtype::HTTPS, &[0, 1, 0, 0, 1, 0, 2, b'h', b'2']).is_ok());
+    }
+
+    #[test]
+    fn texts_and_parameters_are_read_to_their_end() {
+        assert!(checked(Rtype::TXT, b"\x01a\x00").is_ok());
+        assert!(checked(Rtype::TXT, b"").is_err());
+        assert!(checked(Rtype::TXT, b"\x02a").is_err());
+        assert!(checked(Rtype::HINFO, b"\x01a\x01b").is_ok());
+        assert!(checked(Rtype::HINFO, b"\x01a").is_err());
+        assert!(checked(Rtype::HTTPS, &[0, 1, 0, 0, 1, 0, 2]).is_err());
+        assert!(checked(Rtype::SVCB, &[0, 1, 0, 0, 3, 0, 0, 0, 1, 0, 0]).is_err(), "keys in order");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::actors::{address, address_query};
 use crate::common::text::shown;
 use crate::common::{Lab, TWO, client};
 use crate::octets::{Words, inputs};
-use crate::table::{Row, each, rows_of, short};
+use crate::table::{Row, each, rows, short};
 use domain::base::Message;
 use domain::base::iana::OptRcode;
 use gathersrv::engine::Transport;
@@ -91,11 +91,5 @@ fn run(row: &Row) -> Result<(), String> {
 
 #[test]
 fn t5_every_row_of_the_clients_has_its_reaction() {
-    each(&rows_of("clients.txt", "!COOKIES"), run);
-}
-
-#[test]
-fn cookies_have_a_length_of_their_own() {
-    // Under this heading rows may fail until the option is read.
-    each(&rows_of("clients.txt", "COOKIES"), run);
+    each(&rows("clients.txt"), run);
 }

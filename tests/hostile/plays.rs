@@ -75,9 +75,17 @@ pub fn every_wrong_id() {
         forged[..2].copy_from_slice(&first.id().wrapping_add(step).to_be_bytes());
         lab.reply(first.link, &forged);
     }
+    // The twentieth guess closes the port that was guessed at, and the question
+    // is asked over TCP: nothing that comes on the port counts any more.
     assert_eq!(lab.engine.counters().unexpected, 65_535);
-    assert!(lab.take_asked().is_empty());
-    lab.reply(first.link, &address(&first, 1));
+    assert_eq!(lab.engine.counters().suspect, 20);
+    assert_eq!(lab.closed, [first.link]);
+    let again = lab.take_asked();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].transport, Transport::Tcp, "{again:?}");
+    lab.reply(first.link, &address(&first, 66));
+    assert!(lab.answers.is_empty());
+    lab.reply(again[0].link, &address(&again[0], 1));
     assert_eq!(addresses(&mut lab), [1]);
     lab.assert_idle();
 }
@@ -152,8 +160,10 @@ pub fn rubbish_over_tcp() {
     let id = &next.packet[..2];
     for bad in [&[][..], &[id, &[0xFF; 100]].concat(), &good[..45], &[&good[..], &[0]].concat()] {
         lab.reply(next.link, bad);
-        assert!(lab.take_asked().is_empty() && lab.answers.is_empty(), "{bad:02x?}");
+        assert!(lab.answers.is_empty(), "{bad:02x?}");
     }
+    // The other server is asked meanwhile, and may be slower.
+    lab.take_asked();
     lab.reply(next.link, &good);
     assert_eq!(addresses(&mut lab), [1]);
     lab.assert_idle();

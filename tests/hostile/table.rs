@@ -7,8 +7,6 @@ use std::path::Path;
 pub struct Row {
     /// Where it stands.
     pub place: String,
-    /// The heading it stands under.
-    pub section: String,
     /// What it is.
     pub name: String,
     /// The octets, in the tables' notation.
@@ -26,20 +24,6 @@ impl Row {
     }
 }
 
-/// The rows of one table, of whose headings one begins with `section` or, if
-/// that is `!section`, none does.
-pub fn rows_of(file: &str, section: &str) -> Vec<Row> {
-    let (section, wanted) = match section.strip_prefix('!') {
-        Some(section) => (section, false),
-        None => (section, true),
-    };
-    let mut rows = rows(file);
-    let all = rows.len();
-    rows.retain(|row| row.section.starts_with(section) == wanted);
-    assert!(!rows.is_empty() && rows.len() < all, "'{section}' is a heading of {file}");
-    rows
-}
-
 /// Octets for a message; of many, the first.
 pub fn short(octets: &[u8]) -> String {
     let (first, dots) = if octets.len() > 80 { (&octets[..80], "...") } else { (octets, "") };
@@ -50,14 +34,9 @@ pub fn short(octets: &[u8]) -> String {
 /// The rows of one table.
 pub fn rows(file: &str) -> Vec<Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(file);
-    let mut section = String::new();
     let mut rows = Vec::new();
     for (n, line) in std::fs::read_to_string(path).unwrap().lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with("//") {
-            continue;
-        }
-        if let Some(title) = line.strip_prefix("# ") {
-            section = title.into();
+        if line.trim().is_empty() || line.starts_with("//") || line.starts_with("# ") {
             continue;
         }
         let place = format!("{file}:{}", n + 1);
@@ -67,7 +46,6 @@ pub fn rows(file: &str) -> Vec<Row> {
         };
         rows.push(Row {
             place,
-            section: section.clone(),
             name: name.into(),
             octets: octets.into(),
             reaction: reaction.into(),

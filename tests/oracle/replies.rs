@@ -27,6 +27,7 @@ impl Answering<'_> {
         let one = |octets: Vec<u8>| vec![Part::Octets(octets)];
         match rtype {
             1 => return one(vec![10, 8, 0, n]),
+            13 => return one(vec![1, b'c', 1, n]),
             28 => return one([&[0x20, 1, 0x0d, 0xb8][..], &[n; 12]].concat()),
             16 => {
                 let texts = bulk.chunks(255).map(|text| [&[text.len() as u8][..], text].concat());
@@ -48,6 +49,10 @@ impl Answering<'_> {
             }
             Field::Text => Part::Octets(vec![1, b'a' + n % 3]),
             Field::Name => Part::Name(self.name(names.next().expect("two names at most"))),
+            // One parameter, or none (RFC 9460, 2.2).
+            Field::Rest if matches!(rtype, 64 | 65) && !bulk.is_empty() => {
+                Part::Octets([&[0, 1][..], &data.bulk.to_be_bytes(), &bulk].concat())
+            }
             Field::Rest => Part::Octets(bulk.clone()),
         };
         let parts: Vec<Part> = fields(rtype).iter().map(part).collect();
