@@ -106,8 +106,17 @@ class Process:
         return self.child.poll() is None
 
     def send(self, number):
-        if self.running():
-            self.child.send_signal(number)
+        if not self.running():
+            return
+        self.child.send_signal(number)
+        # It stops when each of its threads has; on a busy machine that takes
+        # as long as an answer.
+        end = time.monotonic() + END_TIME
+        while number == signal.SIGSTOP and time.monotonic() < end:
+            threads = pathlib.Path(f"/proc/{self.child.pid}/task").glob("*/stat")
+            if all(stat.read_text().rsplit(") ", 1)[1].startswith("T") for stat in threads):
+                break
+            time.sleep(0.005)
 
     def end(self, number=signal.SIGTERM):
         """Asks it to end, makes it if it does not; its exit code."""
@@ -151,7 +160,7 @@ template:
     semantic-checks: off
     zonefile-sync: -1
     journal-content: none
-zone:
+{more}zone:
 """
 
 
@@ -183,12 +192,20 @@ class Bed:
         self.processes.append(process)
         return process
 
-    def knot(self, zones, host=LOOPBACK, port=None, server="", signed=()):
+    def server(self, words, port):
+        """Any other program that answers DNS on a port of loopback."""
+        server = self._start(Server, words)
+        server.port = port
+        return server
+
+    def knot(self, zones, host=LOOPBACK, port=None, server="", signed=(), cookies=False):
         """A knotd that serves `zones`, texts by name; ready when it answers."""
         for _ in range(PORT_TRIES):
             chosen = port or free_port(host)
             home = pathlib.Path(tempfile.mkdtemp(dir=self.dir, prefix="knot-"))
-            config = KNOT_CONFIG.format(dir=home, host=host, port=chosen, server=server)
+            modules = "    global-module: mod-cookies\n" if cookies else ""
+            config = KNOT_CONFIG.format(dir=home, host=host, port=chosen, server=server,
+                                        more=modules)
             for n, (name, text) in enumerate(zones.items()):
                 (home / f"{n}.zone").write_text(text)
                 config += f"  - domain: {name}\n    file: {n}.zone\n"
@@ -197,13 +214,14 @@ class Bed:
             (home / "knot.conf").write_text(config)
             server_process = self._start(Server, ["knotd", "-c", home / "knot.conf"])
             server_process.host, server_process.port = host, chosen
-            if self._answers(server_process, list(zones)):
+            if self.answers(server_process, list(zones)):
                 return server_process
             if server_process.running():
                 break  # the port is ours: what is wrong is something else
         raise CannotStart("knotd: " + server_process.said())
 
-    def _answers(self, server, names):
+    def answers(self, server, names):
+        """Whether it comes to answer for these zones."""
         end = time.monotonic() + START_TIME
         while names and time.monotonic() < end and server.running():
             query = dns.message.make_query(names[0], "SOA")

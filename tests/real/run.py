@@ -16,7 +16,7 @@ import traceback
 from bed import Bed
 from checks import Checks
 
-SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
+SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload", "secure",
              "process", "tools", "drivers",
              "languages", "glibc"]
 

@@ -1,5 +1,7 @@
 """dig and kdig with the options people give them."""
 
+import re
+
 import ask
 from bed import two
 from worlds import A, B, Z, pods, seed
@@ -35,8 +37,12 @@ def run(bed, check):
             check.that(f"T1 {what}: at most {bound} octets", got.size <= bound, got.size)
             # dig repeats its own words in its first lines.
             told = "\n".join(line for line in out.splitlines() if "<<>>" not in line)
-            echoes = [word for word in ("65001", "COOKIE", "CLIENT-SUBNET", "NSID") if word in told]
+            echoes = [word for word in ("65001", "CLIENT-SUBNET", "NSID") if word in told]
             check.same(f"T3 {what}: no option is echoed", echoes, [])
+            # dig sends a cookie unless told not to, and looks at what it gets.
+            if tool == "dig" and "+nocookie" not in flags and "+noedns" not in flags:
+                check.that(f"RFC 7873, 5.2.3 {what}: a cookie of ours behind dig's",
+                           re.search(r"COOKIE: [0-9a-f]{16}01000000[0-9a-f]{24} \(good\)", told), told)
             at = ["@" + large.host, "-p", large.port, *flags]
             _, out, _ = bed.run(tool, *at, "+ignore", "SRV", MANY)
             got = ask.printed(out)

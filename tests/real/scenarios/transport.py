@@ -71,7 +71,8 @@ def edns(check, daemon):
     check.same("T3 EDNS version 1: BADVERS", (got.rcode, got.answer), ("BADVERS", []))
     options = [dns.edns.GenericOption(65001, b"\xab\xcd"), dns.edns.GenericOption(10, b"12345678")]
     got = ask.ask(daemon, FEW, "A", options=options)
-    check.same("T3 unknown options are not echoed", (got.rcode, got.options), ("NOERROR", []))
+    check.same("T3 options are not echoed, but a cookie is answered (RFC 7873)",
+               (got.rcode, got.options), ("NOERROR", [10]))
     opt = b"\0\0\x29\x04\xd0" + bytes(6)
     wire = bytearray(ask.query(FEW, "A").to_wire())
     two_opts = bytes(wire[:11]) + b"\x02" + bytes(wire[12:]) + opt
