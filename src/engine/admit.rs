@@ -12,7 +12,7 @@ use super::outbox::{Client, Notice, Outbox};
 use super::rate::{Rate, Rates};
 use super::synth::Asker;
 use super::time::Time;
-use crate::wire::edns::CLIENT_COOKIE;
+use crate::wire::edns::{CLIENT_COOKIE, Edns};
 use crate::wire::query::Query;
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rcode};
 use std::collections::HashSet;
@@ -48,8 +48,14 @@ impl Engine {
 
     /// Looks at a client's cookie, and gives it ours. Tells whether it has shown
     /// where it is.
-    pub(super) fn take_cookie(&mut self, now: Time, client: Client, query: &mut Query<'_>) -> bool {
-        let (Some(sent), Some(edns)) = (query.cookie, &mut query.edns) else { return false };
+    pub(super) fn take_cookie(
+        &mut self,
+        now: Time,
+        client: Client,
+        sent: Option<&[u8]>,
+        edns: &mut Option<Edns>,
+    ) -> bool {
+        let (Some(sent), Some(edns)) = (sent, edns) else { return false };
         match self.baker.give(now, client.addr.ip(), sent) {
             Some((cookie, proven)) => {
                 edns.cookie = Some(cookie);

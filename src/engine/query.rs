@@ -34,28 +34,25 @@ impl Engine {
             }
             Packet::Refused(refusal) => {
                 self.counters.unreadable += 1;
-                let asker = Asker {
-                    client,
-                    header: refusal.header,
-                    question: refusal.question,
-                    edns: refusal.edns,
-                };
+                let mut edns = refusal.edns;
+                let proven = self.take_cookie(now, client, refusal.cookie, &mut edns);
+                let (header, question) = (refusal.header, refusal.question);
+                let asker = Asker { client, header, question, edns };
                 if self.is_stranger(client) {
                     self.answer_stranger(asker, out);
-                } else if !self.is_too_much(now, asker, false, out) {
+                } else if !self.is_too_much(now, asker, proven, out) {
                     self.answer_bare(asker, OptRcode::from_rcode(refusal.rcode), out);
                 }
             }
-            Packet::Query(query) => self.on_question(now, client, query, out),
+            Packet::Query(query) => self.on_question(now, client, &query, out),
         }
         true
     }
 
-    fn on_question(&mut self, now: Time, client: Client, mut query: Query<'_>, out: &mut Outbox) {
-        let proven = self.take_cookie(now, client, &mut query);
-        let query = &query;
-        let asker =
-            Asker { client, header: query.header, question: query.question, edns: query.edns };
+    fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
+        let mut edns = query.edns;
+        let proven = self.take_cookie(now, client, query.cookie, &mut edns);
+        let asker = Asker { client, header: query.header, question: query.question, edns };
         if self.is_stranger(client) {
             return self.answer_stranger(asker, out);
         }

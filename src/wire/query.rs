@@ -58,6 +58,8 @@ pub struct Refusal<'a> {
     pub question: &'a [u8],
     /// The OPT record, if that much could be read (OPT in, OPT out: T3).
     pub edns: Option<Edns>,
+    /// The cookie in that.
+    pub cookie: Option<&'a [u8]>,
     /// What to answer.
     pub rcode: Rcode,
 }
@@ -75,17 +77,20 @@ pub fn parse<'a>(packet: &'a [u8], name: &mut FlatName) -> Packet<'a> {
     let mut read = Read { question: &[], edns: None, cookie: None };
     let body = read.body(packet, section, name);
     let Read { question, edns, cookie } = read;
+    let cookie = cookie.and_then(|place| packet.get(place));
     let rcode = match body {
         // NOTIMP whatever stands behind the header: other opcodes have other
         // rules for it.
         _ if header.opcode() != Opcode::QUERY => Rcode::NOTIMP,
-        Ok((qtype, qclass)) => {
-            let cookie = cookie.and_then(|place| packet.get(place));
+        Ok(Some((qtype, qclass))) => {
             return Packet::Query(Query { header, question, qtype, qclass, edns, cookie });
         }
-        Err(Malformed) => Rcode::FORMERR,
+        // No question, but a cookie: for a client that wants ours (RFC 7873,
+        // 5.4).
+        Ok(None) if cookie.is_some() => Rcode::NOERROR,
+        Ok(None) | Err(Malformed) => Rcode::FORMERR,
     };
-    Packet::Refused(Refusal { header, question, edns, rcode })
+    Packet::Refused(Refusal { header, question, edns, cookie, rcode })
 }
 
 /// What has been read so far, so that an answer to a broken query can repeat it.
@@ -101,13 +106,15 @@ impl<'a> Read<'a> {
         packet: &'a [u8],
         section: &HeaderSection,
         name: &mut FlatName,
-    ) -> Result<(Rtype, Class), Malformed> {
+    ) -> Result<Option<(Rtype, Class)>, Malformed> {
         let counts = section.counts();
-        // One question: RFC 9619.
-        if counts.qdcount() != 1 {
-            return Err(Malformed);
-        }
         let mut budget = Budget::for_message(packet.len());
+        // One question, or none: RFC 9619.
+        match counts.qdcount() {
+            0 => return self.records(packet, HEADER_LEN, section, &mut budget).map(|()| None),
+            1 => {}
+            _ => return Err(Malformed),
+        }
         // A pointer in the first name of a message could only go into the
         // header, which `read` takes for malformed. An answer repeats the
         // question to the octet, so that there is none is worth a second look.
@@ -119,10 +126,21 @@ impl<'a> Read<'a> {
         let qclass = Class::from_int(u16_at(packet, end + 2)?);
         self.question = packet.get(HEADER_LEN..end + 4).ok_or(Malformed)?;
 
-        let mut at = end + 4;
+        self.records(packet, end + 4, section, &mut budget)?;
+        Ok(Some((qtype, qclass)))
+    }
+
+    fn records(
+        &mut self,
+        packet: &[u8],
+        mut at: usize,
+        section: &HeaderSection,
+        budget: &mut Budget,
+    ) -> Result<(), Malformed> {
+        let counts = section.counts();
         let ahead = u32::from(counts.ancount()) + u32::from(counts.nscount());
         for n in 0..ahead + u32::from(counts.arcount()) {
-            super::name::check(packet, at, &mut budget)?;
+            super::name::check(packet, at, budget)?;
             let (record, next) = record::read(packet, at)?;
             if record.rtype == Rtype::OPT {
                 let (edns, cookie) = Edns::read(packet, &record)?;
@@ -134,7 +152,7 @@ impl<'a> Read<'a> {
             }
             at = next;
         }
-        if at == packet.len() { Ok((qtype, qclass)) } else { Err(Malformed) }
+        if at == packet.len() { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -191,6 +209,13 @@ mod tests {
         assert_eq!(outcome(&packet([0, 0, 0, 0], &[])), "FORMERR opt=false");
         let two = [QUESTION, QUESTION].concat();
         assert_eq!(outcome(&packet([2, 0, 0, 0], &two)), "FORMERR opt=false");
+    }
+
+    #[test]
+    fn rfc_7873_5_4_no_question_and_a_cookie_is_a_request_for_ours() {
+        let option = b"\0\0\x29\x10\0\0\0\0\0\0\x0C\0\x0A\0\x08cliently";
+        assert_eq!(outcome(&packet([0, 0, 0, 1], option)), "NOERROR opt=true");
+        assert_eq!(outcome(&packet([0, 0, 0, 1], OPT)), "FORMERR opt=true");
     }
 
     #[test]

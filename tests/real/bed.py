@@ -243,15 +243,16 @@ class Bed:
         self.sockets.append(held)
         return f"{LOOPBACK}:{held.getsockname()[1]}"
 
-    def gathersrv(self, *words, listen=(LOOPBACK + ":0",)):
-        """The daemon, ready; its port is read from its own start lines.
+    def gathersrv(self, *words, listen=(LOOPBACK + ":0",), under=()):
+        """The daemon, ready; its port is read from its own start lines. `under`
+        is a command that starts it.
 
         Answers are not given again unless a scenario asks for that: what the
         clusters say now is what is checked, TTLs to the second."""
         flags = [word for address in listen for word in ("--listen", address)]
         if "--cache" not in words:
             flags += ["--cache", "0"]
-        daemon = self._start(Server, [self.binary, *flags, *words])
+        daemon = self._start(Server, [*under, self.binary, *flags, *words])
         lines = daemon.read_until("ready")
         where = lines[0].split(" on ", 1)[1].split(" (UDP")[0].split(", ")[0]
         daemon.host, port = where.rsplit(":", 1)
