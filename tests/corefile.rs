@@ -52,7 +52,17 @@ fn both_forms_of_the_published_example_are_what_flags_would_make() {
 #[test]
 fn what_is_added_here_is_in_the_plan() {
     let all = plans("own.Corefile");
-    let [plan] = &all[..] else { panic!("{} plans", all.len()) };
+    let [secure, plan] = &all[..] else { panic!("{} plans", all.len()) };
+    let over_tls = [
+        ["--listen-tls", "127.0.0.1:853"],
+        ["--tls-cert", "/etc/own.pem"],
+        ["--tls-key", "/etc/own.key"],
+        ["--zone", "distributed.local."],
+        ["--cluster", "cluster.local. a- 10.8.0.1"],
+    ];
+    let over_tls = common::plan(over_tls.as_flattened());
+    assert_eq!(secure.summary(), over_tls.summary());
+    assert_eq!(secure.settings.identity, over_tls.settings.identity);
     let shared = [
         ["--cache", "500"],
         ["--keep", "10000"],
@@ -62,14 +72,25 @@ fn what_is_added_here_is_in_the_plan() {
         ["--listen", "127.0.0.1:1053"],
         ["--listen", "[::1]:1053"],
         ["--zone", "distributed.local."],
-        ["--cluster", "cluster.local. a- 10.8.0.1 10.8.0.2:5353"],
+        ["--allow", "10.0.0.0/8"],
+        ["--allow", "127.0.0.0/8"],
+        ["--allow", "::1"],
+        ["--cluster", "cluster.local. a- 10.8.0.1 10.8.0.2:5353 case=random"],
         ["--cluster", "cluster.local. b- [2001:db8::1]:53"],
         ["--zone", "Other.local."],
-        ["--cluster", "cluster.local. c- 10.10.0.1"],
+        ["--cluster", "cluster.local. c- tls://10.10.0.1#dns.c.example ca=/etc/c.pem"],
+        [
+            "--cluster",
+            "secure.local. d- tls://10.11.0.1#dns.secure.example \
+             tls://10.11.0.2:8853#dns.secure.example ca=/etc/secure.pem",
+        ],
         ["--forward", ". 192.0.2.53 192.0.2.54"],
     ];
     let by_flags = |more: &[&'static str]| common::plan(&[shared.as_flattened(), more].concat());
     assert_eq!(plan.summary(), by_flags(&[]).summary());
+    assert_eq!(plan.servers, by_flags(&[]).servers);
+    assert_eq!(plan.settings.allow, by_flags(&[]).settings.allow);
+    assert!(plan.zones[0].clusters[0].random_case && !plan.zones[0].clusters[1].random_case);
     let block = ["--cache-for", "60s", "--keep-for", "2h"];
     let zone = [
         "--deadline",

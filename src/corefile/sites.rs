@@ -6,8 +6,8 @@
 //! address where another block of the file listens, in that one.
 
 use super::diagnose::{Diagnostic, close_to};
-use super::directives::{self, Forward, Gather, Set, Site};
-use super::source::{Place, Sources, Token};
+use super::directives::{self, Forward, Gather, Key, Set, Site};
+use super::source::{Place, Sources};
 use crate::config::{
     self, Behaviour, ConfigError, Draft, ForwardDraft, Plan, Policy, Server, Settings, ZoneDraft,
 };
@@ -19,8 +19,8 @@ use std::time::Duration;
 /// Blocks that one suffix may be followed through.
 const MOST_HOPS: usize = 8;
 
-/// Addresses, and a port.
-type Listen = (Vec<IpAddr>, u16);
+/// Addresses, a port, and whether it is TLS.
+type Listen = (Vec<IpAddr>, u16, bool);
 
 /// What is served at some addresses, and where that stands.
 struct Drafted {
@@ -85,11 +85,11 @@ impl<'a> Assembler<'a> {
         let mut groups: BTreeMap<Listen, Vec<usize>> = BTreeMap::new();
         for (n, site) in self.sites.iter().enumerate() {
             self.useful(site);
-            for (_, _, port) in &site.keys {
+            for key in &site.keys {
                 let mut bind = site.bind.clone();
                 bind.sort();
                 bind.dedup();
-                let group = groups.entry((bind, *port)).or_default();
+                let group = groups.entry((bind, key.port, key.tls)).or_default();
                 if group.last() != Some(&n) {
                     group.push(n);
                 }
@@ -106,11 +106,10 @@ impl<'a> Assembler<'a> {
     /// Every zone of a block can be asked there, and there is one.
     fn useful(&mut self, site: &Site) {
         for gather in &site.gathers {
-            if site.keys.is_empty() || site.keys.iter().any(|(_, key, _)| under(&gather.name, key))
-            {
+            if site.keys.is_empty() || site.keys.iter().any(|key| under(&gather.name, &key.name)) {
                 continue;
             }
-            let keys: Vec<String> = site.keys.iter().map(|(_, key, _)| key.to_string()).collect();
+            let keys: Vec<String> = site.keys.iter().map(|key| key.name.to_string()).collect();
             let wrong = format!(
                 "{} can never be asked here: the block serves {}",
                 gather.name,
@@ -123,26 +122,32 @@ impl<'a> Assembler<'a> {
             };
             self.wrong(gather.zone.place, wrong, remedy);
         }
-        if let Some((key, ..)) = site.keys.first()
+        if let Some(key) = site.keys.first()
             && site.gathers.is_empty()
             && site.forwards.is_empty()
             && self.mistakes.is_empty()
         {
             let remedy = "give it a 'gathersrv' or a 'forward'";
-            self.wrong(key.place, "the block answers nothing", remedy);
+            self.wrong(key.token.place, "the block answers nothing", remedy);
         }
     }
 
-    fn draft(&mut self, (bind, port): Listen, members: Vec<usize>) -> Drafted {
+    fn draft(&mut self, (bind, port, tls): Listen, members: Vec<usize>) -> Drafted {
         let sites = self.sites;
         let everywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let bind = if bind.is_empty() { &everywhere[..] } else { &bind[..] };
         let mut draft = Draft { settings: self.settings(&members), ..Draft::default() };
-        draft.settings.listen = bind.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
+        let listen = bind.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
+        if tls {
+            draft.settings.listen_tls = listen;
+        } else {
+            draft.settings.listen = listen;
+            draft.settings.identity = None;
+        }
         let mut places = Places::default();
         for &n in &members {
-            let keys = sites[n].keys.iter().filter(|(_, _, own)| *own == port);
-            let keys: Vec<&(Token, Suffix, u16)> = keys.collect();
+            let keys = sites[n].keys.iter().filter(|key| (key.port, key.tls) == (port, tls));
+            let keys: Vec<&Key> = keys.collect();
             self.zones(n, &keys, &mut draft, &mut places);
             self.forwards(n, &keys, &mut draft, &mut places);
         }
@@ -162,22 +167,16 @@ impl<'a> Assembler<'a> {
                 let place = places
                     .find(&error)
                     .or(set.filter(|_| error.place == "--min-clusters").map(|set| set.place))
-                    .or(first.map(|(key, ..)| key.place))?;
+                    .or(first.map(|key| key.token.place))?;
                 self.wrong(place, error.wrong, error.remedy);
                 None
             }
         }
     }
 
-    fn zones(
-        &mut self,
-        n: usize,
-        keys: &[&(Token, Suffix, u16)],
-        draft: &mut Draft,
-        places: &mut Places,
-    ) {
+    fn zones(&mut self, n: usize, keys: &[&Key], draft: &mut Draft, places: &mut Places) {
         for gather in &self.sites[n].gathers {
-            if !keys.iter().any(|(_, key, _)| under(&gather.name, key)) {
+            if !keys.iter().any(|key| under(&gather.name, &key.name)) {
                 continue;
             }
             let place = self.called(gather.zone.place);
@@ -194,6 +193,8 @@ impl<'a> Assembler<'a> {
                         continue;
                     }
                     line.extend(found.servers.iter().map(Server::to_string));
+                    let ca = found.servers.iter().find_map(|to| to.tls.as_ref()?.ca.as_ref());
+                    line.extend(ca.map(|ca| format!("ca={}", ca.display())));
                     if let (Some(one), Some(other)) = (&policy, &found.policy)
                         && one.value != other.value
                     {
@@ -216,18 +217,12 @@ impl<'a> Assembler<'a> {
 
     /// A block forwards what is both under its keys and under FROM, and not in
     /// one of its zones.
-    fn forwards(
-        &mut self,
-        n: usize,
-        keys: &[&(Token, Suffix, u16)],
-        draft: &mut Draft,
-        places: &mut Places,
-    ) {
+    fn forwards(&mut self, n: usize, keys: &[&Key], draft: &mut Draft, places: &mut Places) {
         let site = &self.sites[n];
         for forward in &site.forwards {
             let mut asked = false;
-            for (_, key, _) in &site.keys {
-                asked |= under(key, &forward.from) || under(&forward.from, key);
+            for Key { name, .. } in &site.keys {
+                asked |= under(name, &forward.from) || under(&forward.from, name);
             }
             let suffixes = site.gathers.iter().flat_map(|gather| &gather.clusters);
             let wanted = suffixes.into_iter().any(|c| under(&c.suffix, &forward.from));
@@ -236,7 +231,7 @@ impl<'a> Assembler<'a> {
                 let wrong = format!("{} can never be asked here", forward.from);
                 self.wrong(forward.place, wrong, remedy);
             }
-            for (_, key, _) in keys {
+            for Key { name: key, .. } in keys {
                 let name = if under(key, &forward.from) { key } else { &forward.from };
                 let in_zone = site.gathers.iter().any(|gather| under(name, &gather.name));
                 if !under(name, key) || in_zone {
@@ -251,7 +246,9 @@ impl<'a> Assembler<'a> {
                 let mut words = vec![forward.place];
                 words.extend(forward.to.iter().map(|to| to.place));
                 places.0.insert(place.clone(), words);
-                let words = format!("{name} {}", servers.join(" "));
+                let ca = forward.to.iter().find_map(|to| to.value.tls.as_ref()?.ca.as_ref());
+                let ca = ca.map_or(String::new(), |ca| format!(" ca={}", ca.display()));
+                let words = format!("{name} {}{ca}", servers.join(" "));
                 let mut behaviour = self.behaviour(site);
                 if let Some(policy) = &forward.policy {
                     behaviour.policy = policy.value;
@@ -323,7 +320,7 @@ impl<'a> Assembler<'a> {
                 [] => addr.ip().is_loopback(),
                 some => some.contains(&addr.ip()),
             };
-            listens && site.keys.iter().any(|(_, _, port)| *port == addr.port())
+            listens && site.keys.iter().any(|key| !key.tls && key.port == addr.port())
         };
         (0..self.sites.len()).filter(|&n| here(&self.sites[n])).collect()
     }
@@ -332,8 +329,8 @@ impl<'a> Assembler<'a> {
     fn closest(&self, sites: &[usize], port: u16, name: &Suffix) -> Option<usize> {
         let labels = |n: usize| {
             let keys = self.sites[n].keys.iter();
-            let keys = keys.filter(|(_, key, own)| *own == port && under(name, key));
-            keys.map(|(_, key, _)| key.labels()).max()
+            let keys = keys.filter(|key| key.port == port && under(name, &key.name));
+            keys.map(|key| key.name.labels()).max()
         };
         let near = sites.iter().filter_map(|&n| Some((labels(n)?, n)));
         near.max_by_key(|&(labels, _)| labels).map(|(_, n)| n)
@@ -346,9 +343,19 @@ impl<'a> Assembler<'a> {
         let mut all = self.defaults.clone();
         // One memory for all of them.
         all.cache = own.iter().filter_map(|settings| settings.cache).max().unwrap_or(0);
-        self.agree(&own, |s| s.max_udp_payload.as_ref(), &mut all.max_udp_payload);
-        self.agree(&own, |s| s.max_fails.as_ref(), &mut all.max_fails);
-        self.agree(&own, |s| s.max_queries.as_ref(), &mut all.max_queries);
+        if let Some(value) = self.agree(&own, |s| s.max_udp_payload.as_ref()) {
+            all.max_udp_payload = value;
+        }
+        if let Some(value) = self.agree(&own, |s| s.max_fails.as_ref()) {
+            all.max_fails = value;
+        }
+        if let Some(value) = self.agree(&own, |s| s.max_queries.as_ref()) {
+            all.max_queries = value;
+        }
+        if let Some(value) = self.agree(&own, |s| s.allow.as_ref()) {
+            all.allow = value;
+        }
+        all.identity = self.agree(&own, |s| s.identity.as_ref());
         all
     }
 
@@ -387,11 +394,9 @@ impl<'a> Assembler<'a> {
         &mut self,
         own: &[&directives::Settings],
         which: impl Fn(&directives::Settings) -> Option<&Set<T>>,
-        to: &mut T,
-    ) {
+    ) -> Option<T> {
         let mut set = own.iter().filter_map(|settings| which(settings));
-        let Some(first) = set.next() else { return };
-        *to = first.value.clone();
+        let first = set.next()?;
         for other in set.filter(|other| other.value != first.value) {
             let wrong = format!(
                 "this is said otherwise at {}, in a block that listens at the same addresses",
@@ -399,6 +404,7 @@ impl<'a> Assembler<'a> {
             );
             self.wrong(other.place, wrong, "say the same in both, or give one another port");
         }
+        Some(first.value.clone())
     }
 }
 

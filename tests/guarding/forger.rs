@@ -3,7 +3,7 @@
 
 use crate::actors::{MS, ONE, address, addresses, ask_web};
 use crate::common::{Asked, Lab};
-use gathersrv::engine::{LINKS_PER_SERVER, LinkState, Open, Transport};
+use gathersrv::engine::{LINKS_PER_SERVER, LinkState, Transport};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

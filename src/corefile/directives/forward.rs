@@ -5,13 +5,22 @@ use crate::config::{Policy, Server, words};
 use crate::corefile::blocks::Directive;
 use crate::corefile::diagnose::close_to;
 use crate::corefile::source::Token;
+use rustls_pki_types::ServerName;
 use std::path::PathBuf;
+
+/// What the lines of a `forward` say of its servers.
+#[derive(Default)]
+struct Options {
+    policy: Option<Set<Policy>>,
+    name: Option<Set<ServerName<'static>>>,
+    ca: Option<Set<PathBuf>>,
+}
 
 impl Reader<'_> {
     pub(super) fn forward(&mut self, directive: &Directive, site: &mut Site) {
-        let mut policy = None;
+        let mut options = Options::default();
         for line in directive.body.iter().flatten() {
-            self.forward_option(line, &mut policy, site);
+            self.forward_option(line, &mut options, site);
         }
         let [from, to @ ..] = &directive.args[..] else {
             let remedy = "write 'forward FROM TO...', such as 'forward . 10.8.0.1'";
@@ -27,8 +36,27 @@ impl Reader<'_> {
             let remedy = "write the servers behind it, such as '10.8.0.1'";
             self.wrong(from.place, "TO is missing", remedy);
         }
+        self.secure(&options, &mut servers);
         if let (Some(name), false) = (name, servers.is_empty()) {
+            let policy = options.policy;
             site.forwards.push(Forward { place: from.place, from: name, to: servers, policy });
+        }
+    }
+
+    /// Whom servers over TLS have to prove to be.
+    fn secure(&mut self, options: &Options, servers: &mut [Set<Server>]) {
+        let mut secure = false;
+        for tls in servers.iter_mut().filter_map(|server| server.value.tls.as_mut()) {
+            secure = true;
+            if let Some(name) = &options.name {
+                tls.name = name.value.clone();
+            }
+            tls.ca = options.ca.as_ref().map(|ca| ca.value.clone());
+        }
+        let name = options.name.as_ref().map(|set| set.place);
+        if let (Some(place), false) = (name.or(options.ca.as_ref().map(|set| set.place)), secure) {
+            let wrong = "no server of this 'forward' is asked over TLS";
+            self.wrong(place, wrong, "write them as 'tls://10.8.0.1', or take this out");
         }
     }
 
@@ -56,11 +84,11 @@ impl Reader<'_> {
             return servers;
         }
         let text = match word.text.split_once("://") {
-            None => word.text.clone(),
+            None | Some(("tls", _)) => word.text.clone(),
             Some(("dns", rest)) => rest.to_string(),
             Some((scheme, _)) => {
-                let wrong = format!("'{scheme}://' is not supported yet");
-                self.wrong(place, wrong, "name a server that answers over UDP and TCP");
+                let wrong = format!("'{scheme}://' is not supported");
+                self.wrong(place, wrong, "name a server that answers over UDP and TCP, or TLS");
                 return Vec::new();
             }
         };
@@ -69,14 +97,30 @@ impl Reader<'_> {
         read.into_iter().map(|value| Set { value, place }).collect()
     }
 
-    fn forward_option(
-        &mut self,
-        line: &[Token],
-        policy: &mut Option<Set<Policy>>,
-        site: &mut Site,
-    ) {
+    fn forward_option(&mut self, line: &[Token], options: &mut Options, site: &mut Site) {
         let [option, args @ ..] = line else { return };
         match option.text.as_str() {
+            "tls_servername" => {
+                let Some(word) = self.value(option, args, "write a name") else { return };
+                match ServerName::try_from(word.text.clone()) {
+                    Ok(value) => options.name = Some(Set { value, place: word.place }),
+                    Err(_) => {
+                        let wrong = format!("'{}' is no name of a host", word.text);
+                        self.wrong(word.place, wrong, "write the name in the certificate");
+                    }
+                }
+            }
+            "tls" => match args {
+                [] => {}
+                [ca] if ca.text.contains(char::is_whitespace) => {
+                    self.wrong(ca.place, "the file's name has a blank in it", "give it another");
+                }
+                [ca] => options.ca = Some(Set { value: (&ca.text).into(), place: ca.place }),
+                [first, ..] => {
+                    let remedy = "write 'tls', or 'tls CA' with the authorities' file";
+                    self.wrong(first.place, "servers are shown no certificate of ours", remedy);
+                }
+            },
             // UDP is what is tried first in any case.
             "prefer_udp" => {
                 if let Some(more) = args.first() {
@@ -95,7 +139,7 @@ impl Reader<'_> {
                         return;
                     }
                 };
-                *policy = Some(Set { value, place: word.place });
+                options.policy = Some(Set { value, place: word.place });
             }
             "max_fails" => {
                 let Some(word) = self.value(option, args, "write a number") else { return };
@@ -108,7 +152,14 @@ impl Reader<'_> {
                 site.settings.max_queries = value.map(|value| Set { value, place: word.place });
             }
             other => {
-                let known = ["policy", "max_fails", "max_concurrent", "prefer_udp"];
+                let known = [
+                    "policy",
+                    "max_fails",
+                    "max_concurrent",
+                    "prefer_udp",
+                    "tls",
+                    "tls_servername",
+                ];
                 let remedy = match close_to(other, known) {
                     Some(near) => format!("did you mean '{near}'?"),
                     None => format!("take it out; there are {}", known.join(", ")),

@@ -1,35 +1,45 @@
 //! What the directives mean: the plugin's own ([`gathersrv`]), [`forward`], and
-//! what is about listening and answering ([`serving`]). Each either works, or
-//! is a mistake that says why: nothing is taken and ignored.
+//! what is about listening and answering ([`serving`]) or about who may ask
+//! ([`guarding`]). Each either works, or is a mistake that says why: nothing is taken and ignored.
 
 mod forward;
 mod gathersrv;
+mod guarding;
 mod serving;
 
-use crate::config::{ConfigError, DEADLINES, OnMissing, Policy, Server, words};
+use crate::config::{ConfigError, DEADLINES, Identity, OnMissing, Policy, Server, words};
 use crate::corefile::blocks::{Block, Directive};
 use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Directives that work.
-const KNOWN: [&str; 8] =
-    ["gathersrv", "forward", "cache", "bind", "bufsize", "cancel", "errors", "reload"];
+const KNOWN: [&str; 11] = [
+    "gathersrv",
+    "forward",
+    "cache",
+    "bind",
+    "bufsize",
+    "cancel",
+    "errors",
+    "reload",
+    "acl",
+    "tls",
+    "loop",
+];
 
 /// Directives of CoreDNS that have no part in this program so far, and what to
 /// do without them.
-const UNSUPPORTED: [(&str, &str); 13] = [
-    ("acl", "keep strangers out with 'bind' or a firewall"),
+const UNSUPPORTED: [(&str, &str); 10] = [
     ("debug", "start with --log debug"),
     ("health", "take it out"),
     ("loadbalance", "take it out: answers keep the order of the clusters"),
     ("log", "take it out; 'gathersrv explain' shows what becomes of a question"),
-    ("loop", "take it out"),
     ("prometheus", "take it out"),
     ("ready", "take it out; 'ready' is printed when the sockets are bound"),
-    ("tls", "take it out"),
     ("whoami", "take it out; 'gathersrv check' prints what is served"),
     ("kubernetes", "leave the zone to CoreDNS, and forward it there"),
     ("hosts", "leave the zone to CoreDNS, and forward it there"),
@@ -111,15 +121,32 @@ pub struct Settings {
     pub max_udp_payload: Option<Set<u16>>,
     /// `max_fails` of forwards,
     pub max_fails: Option<Set<u32>>,
-    /// `max_concurrent` of forwards.
+    /// `max_concurrent` of forwards,
     pub max_queries: Option<Set<usize>>,
+    /// `acl`,
+    pub allow: Option<Set<Vec<IpNet>>>,
+    /// `tls`.
+    pub identity: Option<Set<Identity>>,
+}
+
+/// What a block serves, and how.
+#[derive(Debug)]
+pub struct Key {
+    /// As it is written.
+    pub token: Token,
+    /// The zone.
+    pub name: Suffix,
+    /// The port.
+    pub port: u16,
+    /// Over TLS, and over nothing else.
+    pub tls: bool,
 }
 
 /// A server block, understood.
 #[derive(Debug, Default)]
 pub struct Site {
-    /// What it serves, and on which port.
-    pub keys: Vec<(Token, Suffix, u16)>,
+    /// What it serves.
+    pub keys: Vec<Key>,
     /// The addresses it listens on; every one if there are none.
     pub bind: Vec<IpAddr>,
     /// Its distributed zones.
@@ -162,29 +189,45 @@ impl Reader<'_> {
     pub fn site(&mut self, block: &Block) -> Site {
         let mut site = Site::default();
         for key in &block.keys {
-            if let Some((name, port)) = self.key(key) {
-                site.keys.push((key.clone(), name, port));
-            }
+            site.keys.extend(self.key(key));
         }
         for directive in &block.directives {
             self.directive(directive, &mut site);
         }
+        self.agreed(&site);
         site
     }
 
-    /// `distributed.local.`, `other.local.:1053`, `dns://.:53`.
-    fn key(&mut self, key: &Token) -> Option<(Suffix, u16)> {
-        let text = match key.text.split_once("://") {
-            None => key.text.as_str(),
-            Some(("dns", rest)) => rest,
+    /// TLS and certificates go together.
+    fn agreed(&mut self, site: &Site) {
+        let secure = site.keys.iter().find(|key| key.tls);
+        match (secure, &site.settings.identity) {
+            (Some(key), None) => {
+                let remedy = "write 'tls CERT KEY' in the block";
+                self.wrong(key.token.place, "TLS needs a certificate", remedy);
+            }
+            (None, Some(identity)) => {
+                let remedy = "write 'tls://' in front of what the block serves, or take it out";
+                self.wrong(identity.place, "nothing of this block is served over TLS", remedy);
+            }
+            _ => {}
+        }
+    }
+
+    /// `distributed.local.`, `other.local.:1053`, `dns://.:53`, `tls://.:853`.
+    fn key(&mut self, key: &Token) -> Option<Key> {
+        let (text, tls) = match key.text.split_once("://") {
+            None => (key.text.as_str(), false),
+            Some(("dns", rest)) => (rest, false),
+            Some(("tls", rest)) => (rest, true),
             Some((scheme, _)) => {
-                let wrong = format!("'{scheme}://' is not supported yet");
-                self.wrong(key.place, wrong, "serve DNS over UDP and TCP: leave the scheme out");
+                let wrong = format!("'{scheme}://' is not supported");
+                self.wrong(key.place, wrong, "there are dns://, which may be left out, and tls://");
                 return None;
             }
         };
         let (name, port) = match text.rsplit_once(':') {
-            None => (text, words::DNS_PORT),
+            None => (text, if tls { words::TLS_PORT } else { words::DNS_PORT }),
             Some((name, port)) => match port.parse() {
                 Ok(number) if number > 0 => (name, number),
                 _ => {
@@ -201,7 +244,8 @@ impl Reader<'_> {
             return None;
         }
         let token = Token { text: name.into(), ..key.clone() };
-        Some((self.word(&token, |word| words::name("", word))?, port))
+        let name = self.word(&token, |word| words::name("", word))?;
+        Some(Key { token: key.clone(), name, port, tls })
     }
 
     fn directive(&mut self, directive: &Directive, site: &mut Site) {
@@ -214,8 +258,10 @@ impl Reader<'_> {
             "bufsize" => self.bufsize(directive, site),
             "cancel" => self.cancel(directive, site),
             "reload" => self.reload(directive),
-            // Errors are logged in any case.
-            "errors" => self.nothing_more(directive, &directive.args),
+            "acl" => self.acl(directive, site),
+            "tls" => self.tls(directive, site),
+            // Errors are logged, and loops found, in any case.
+            "errors" | "loop" => self.nothing_more(directive, &directive.args),
             other => {
                 if let Some((_, remedy)) = UNSUPPORTED.iter().find(|(known, _)| *known == other) {
                     self.wrong(name.place, format!("'{other}' is not supported"), *remedy);
