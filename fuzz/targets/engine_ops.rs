@@ -22,6 +22,9 @@ use std::time::Duration;
 /// First labels; the second is found by its prefix.
 const NAMES: [&str; 4] = ["web", "a-web", "b-web", "_x._tcp.c-web"];
 
+/// Octets of an OPT record and of its first option's head.
+const OPT_HEAD: usize = 11 + 4;
+
 const DEADLINE: Duration = Duration::from_millis(800);
 
 struct Open {
@@ -74,7 +77,7 @@ impl Run {
             5 => self.again(input),
             6 => self.lab.pass(Duration::from_micros(u64::from(input.number()) * 5)),
             7 => self.trouble(input),
-            8 => self.lab.set_plan(plans()[usize::from(input.octet()) % 4].clone()),
+            8 => self.lab.set_plan(plans()[usize::from(input.octet()) % plans().len()].clone()),
             _ => {
                 let len = usize::from(input.octet());
                 let packet = input.take(len).to_vec();
@@ -133,11 +136,21 @@ impl Run {
             std::net::IpAddr::V6(_) => 0,
         };
         // A prefixed name loses its prefix on the way, and all are `web` then.
-        let name = NAMES.iter().position(|label| starts_with(question, label));
+        let plain = question.to_ascii_lowercase();
+        let name = NAMES.iter().position(|label| starts_with(&plain, label));
         for _ in 0..count {
             self.serial = self.serial.wrapping_add(1);
             out.extend(b"\xC0\x0C\0\x01\0\x01\0\0\0\x1E\0\x04");
             out.extend([10, cluster, name.unwrap_or(9) as u8, self.serial]);
+        }
+        // A server that speaks cookies: ours, which ends its first question, and
+        // its own.
+        if how & 0x20 != 0 && asked.packet.len() > 12 + question.len() + OPT_HEAD {
+            out[11] = 1;
+            out.extend(b"\0\0\x29\x04\xD0\0\0\0\0\0\x14\0\x0A\0\x10");
+            let at = 12 + question.len() + OPT_HEAD;
+            out.extend(&asked.packet[at..at + 8]);
+            out.extend(b"serverly");
         }
         out
     }

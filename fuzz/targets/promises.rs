@@ -22,8 +22,8 @@ pub const LONG_ENOUGH: Duration = Duration::from_millis(801);
 const FORWARD: [&str; 2] = ["--forward", ". 192.0.2.53"];
 
 /// Plans to choose from, built once: reading flags is not what is fuzzed.
-pub fn plans() -> &'static [Arc<Plan>; 4] {
-    static PLANS: OnceLock<[Arc<Plan>; 4]> = OnceLock::new();
+pub fn plans() -> &'static [Arc<Plan>; 5] {
+    static PLANS: OnceLock<[Arc<Plan>; 5]> = OnceLock::new();
     PLANS.get_or_init(|| {
         let two = super::common::TWO;
         let servers = [
@@ -36,18 +36,27 @@ pub fn plans() -> &'static [Arc<Plan>; 4] {
             "--cluster",
             "cluster.local. c- 10.9.0.1 10.10.0.1",
         ];
+        let guarded = [
+            "--zone",
+            "distributed.local.",
+            "--cluster",
+            "cluster-a.local. a- 10.8.0.1 10.8.0.2 case=random",
+            "--cluster",
+            "cluster-b.local. b- tls://10.9.0.1#b.example tls://10.9.0.2#b.example",
+        ];
         [
             plan(&two),
             plan(&[&two[..], &FORWARD].concat()),
             plan(&[&servers[..], &FORWARD].concat()),
             plan(&[&two[..], &["--on-missing", "fail", "--truncated", "empty"]].concat()),
+            plan(&guarded),
         ]
     })
 }
 
 /// A laboratory that runs twice the same.
 pub fn lab(plan: usize) -> Lab {
-    Lab::with_plan(plans()[plan % 4].clone(), [7; 32])
+    Lab::with_plan(plans()[plan % plans().len()].clone(), [7; 32])
 }
 
 /// The most octets a client's query allows for its answer (T1).
