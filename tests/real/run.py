@@ -16,7 +16,7 @@ import traceback
 from bed import Bed
 from checks import Checks
 
-SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload", "secure", "forger", "files",
+SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload", "secure", "forger", "files", "unit",
              "process", "tools", "drivers",
              "languages", "glibc"]
 
