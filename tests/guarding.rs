@@ -17,6 +17,8 @@ mod clients;
 mod cookies;
 #[path = "guarding/forger.rs"]
 mod forger;
+#[path = "guarding/odds.rs"]
+mod odds;
 #[path = "guarding/tls.rs"]
 mod tls;
 

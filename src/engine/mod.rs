@@ -49,6 +49,7 @@ mod wheel;
 pub use cookies::Secrets;
 pub use counters::Counters;
 pub use gather::{Failure, Phase};
+pub use guard::{GUESSES, SIEGE, SPAN};
 pub use links::{LINKS_PER_SERVER, LinkId};
 pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
