@@ -104,10 +104,12 @@ impl Engine {
             let Some(next) = known.health.next_probe(now) else { continue };
             self.probes.set(server, next);
             let slot = Slot::Probe { server };
-            // A dead connection is what took it out: another one, then.
-            self.links.renew_stream(server as usize, now, out);
             let transport = match self.links.servers[server as usize].stream() {
-                Transport::Tls => Transport::Tls,
+                Transport::Tls => {
+                    // A dead connection is what took it out: another one, then.
+                    self.links.renew_stream(server as usize, now, out);
+                    Transport::Tls
+                }
                 _ => Transport::Udp,
             };
             let claimed = self.links.claim(now, server as usize, transport, slot, out);

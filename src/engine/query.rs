@@ -2,10 +2,11 @@
 
 use super::Engine;
 use super::gather::{Gather, Phase};
-use super::outbox::{Client, Outbox};
+use super::outbox::{Client, Outbox, Transport};
 use super::synth::{Asker, Synthetic};
 use super::time::Time;
 use crate::config::Route;
+use crate::wire::edns::Edns;
 use crate::wire::query::{self, Packet, Query};
 use domain::base::iana::{Class, ExtendedErrorCode, OptRcode, Rcode, Rtype};
 use std::net::IpAddr;
@@ -22,6 +23,12 @@ enum Verdict {
     Ask(Route),
 }
 
+/// What a client has asked for in its OPT record, and gets: padding where others
+/// cannot read what is padded (RFC 7830, 6).
+fn granted(client: Client, edns: Option<Edns>) -> Option<Edns> {
+    edns.map(|edns| Edns { padded: edns.padded && client.transport == Transport::Tls, ..edns })
+}
+
 impl Engine {
     /// A client sent a packet. Every query gets exactly one answer, now or
     /// later, at the latest at its deadline (T5); tells whether it was one.
@@ -34,7 +41,7 @@ impl Engine {
             }
             Packet::Refused(refusal) => {
                 self.counters.unreadable += 1;
-                let mut edns = refusal.edns;
+                let mut edns = granted(client, refusal.edns);
                 let proven = self.take_cookie(now, client, refusal.cookie, &mut edns);
                 let (header, question) = (refusal.header, refusal.question);
                 let asker = Asker { client, header, question, edns };
@@ -50,7 +57,7 @@ impl Engine {
     }
 
     fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
-        let mut edns = query.edns;
+        let mut edns = granted(client, query.edns);
         let proven = self.take_cookie(now, client, query.cookie, &mut edns);
         let asker = Asker { client, header: query.header, question: query.question, edns };
         if self.is_stranger(client) {

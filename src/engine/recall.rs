@@ -82,7 +82,8 @@ impl Engine {
         message: &[u8],
     ) {
         let whole = merged.completeness == Completeness::Whole;
-        if whole && merged.has_all && !merged.has_notes {
+        let padded = asker.edns.is_some_and(|edns| edns.padded);
+        if whole && merged.has_all && !merged.has_notes && !padded {
             let opt = asker.edns.map_or(0, |edns| edns.opt_len());
             self.store.keep_built(now, key, message, opt);
         }
@@ -153,6 +154,8 @@ impl Engine {
             return;
         }
         let opt = gather.edns.map_or(0, |edns| edns.opt_len());
+        // Without the padding, whose length is not known here, or not at all.
+        let built = if gather.edns.is_some_and(|edns| edns.padded) { &[] } else { built };
         let again = self.store.put(now, key, gather, worth);
         if again && worth.whole && merged.has_all && !merged.has_notes && !built.is_empty() {
             self.store.keep_built(now, key, built, opt);

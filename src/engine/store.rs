@@ -309,7 +309,7 @@ impl Entry {
     ) -> bool {
         let (limit, payload) = limits;
         let built = &self.built;
-        let opt = edns.map_or(0, |edns| edns.opt_len());
+        let opt = edns.map_or(0, |edns| edns.opt_len() + edns.most_padding());
         let asked = built.octets.get(HEADER_LEN..HEADER_LEN + question.len());
         if !built.usable || asked != Some(question) || built.octets.len() + opt > limit {
             return false;

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A connection on which nothing moves is closed (RFC 7766, 6.2.3, asks for
@@ -38,17 +39,13 @@ pub struct Most {
     pub per_address: usize,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    in_all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
 /// Counts the connections of all workers. Locked when a connection opens and
 /// closes, never for a query.
 #[derive(Debug)]
 pub struct ConnectionLimits {
-    open: Mutex<Open>,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// The sum of them, written under the lock and read without.
+    in_all: AtomicUsize,
     /// What the process may have of open files, less what it needs for others.
     files: usize,
 }
@@ -71,33 +68,33 @@ fn counted(addr: IpAddr) -> IpAddr {
 impl ConnectionLimits {
     /// Never more than `files` connections, whatever a plan says.
     pub fn new(files: usize) -> Self {
-        ConnectionLimits { open: Mutex::default(), files }
+        ConnectionLimits { by_address: Mutex::default(), in_all: AtomicUsize::new(0), files }
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admits a connection, unless there are too many.
     pub fn admit(self: &Arc<Self>, addr: IpAddr, most: Most) -> Option<Permit> {
         let addr = counted(addr);
-        let mut open = self.open();
-        if open.in_all >= most.in_all.min(self.files) {
+        let mut by_address = self.by_address();
+        if self.in_all.load(Relaxed) >= most.in_all.min(self.files) {
             return None;
         }
-        let own = open.by_address.entry(addr).or_insert(0);
+        let own = by_address.entry(addr).or_insert(0);
         if *own >= most.per_address {
             return None;
         }
         *own += 1;
-        open.in_all += 1;
+        self.in_all.fetch_add(1, Relaxed);
         Some(Permit { limits: self.clone(), addr })
     }
 
     /// How long clients may take at the moment.
     pub fn patience(&self, most: Most) -> Patience {
         let most = u32::try_from(most.in_all.min(self.files)).unwrap_or(u32::MAX).max(1);
-        let open = u32::try_from(self.open().in_all).unwrap_or(u32::MAX);
+        let open = u32::try_from(self.in_all.load(Relaxed)).unwrap_or(u32::MAX);
         let left = most.saturating_sub(open);
         // All of it up to half, then less and less.
         let share = |whole: Duration| {
@@ -110,12 +107,12 @@ impl ConnectionLimits {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.limits.open();
-        open.in_all -= 1;
-        if let Some(own) = open.by_address.get_mut(&self.addr) {
+        let mut by_address = self.limits.by_address();
+        self.limits.in_all.fetch_sub(1, Relaxed);
+        if let Some(own) = by_address.get_mut(&self.addr) {
             *own -= 1;
             if *own == 0 {
-                open.by_address.remove(&self.addr);
+                by_address.remove(&self.addr);
             }
         }
     }
@@ -147,8 +144,8 @@ mod tests {
         }
         assert_eq!(first.len() + all.len(), MOST.in_all);
         drop((first, all));
-        assert_eq!(limits.open().in_all, 0);
-        assert!(limits.open().by_address.is_empty());
+        assert_eq!(limits.in_all.load(Relaxed), 0);
+        assert!(limits.by_address().is_empty());
     }
 
     #[test]

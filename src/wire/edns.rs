@@ -30,6 +30,9 @@ pub const OWN_COOKIE: usize = CLIENT_COOKIE + 16;
 /// Octets of a server's cookie, behind the client's (RFC 7873, 4).
 const SERVER_COOKIE: std::ops::RangeInclusive<usize> = 8..=32;
 
+/// Answers that are padded have a multiple of this many octets (RFC 8467, 4.1).
+const PADDED_TO: usize = 468;
+
 /// Code and length of an option.
 const OPTION_HEAD: usize = 4;
 
@@ -44,25 +47,44 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The cookie its answer carries, if it sent one.
     pub cookie: Option<[u8; OWN_COOKIE]>,
+    /// Its answer is padded, so that its size tells nobody what it is
+    /// (RFC 7830). Asked for by the client; granted over TLS alone.
+    pub padded: bool,
+}
+
+/// What the options of an OPT record say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Where the data of the first COOKIE option is (RFC 7873, 5.2: others are
+    /// ignored).
+    pub cookie: Option<Range<usize>>,
+    /// There is a Padding option (RFC 7830, 3).
+    pub padding: bool,
 }
 
 impl Edns {
     /// Reads an OPT record, checking that its options fill it exactly; tells
     /// also where its cookie is.
     pub fn read(msg: &[u8], record: &RawRecord) -> Result<(Self, Option<Range<usize>>), Malformed> {
-        let cookie = read_options(msg, record)?;
+        let options = read_options(msg, record)?;
         let edns = Edns {
             payload: record.class.to_int().max(MIN_PAYLOAD),
             version: (record.raw_ttl >> 16) as u8,
             dnssec_ok: record.raw_ttl & 0x8000 != 0,
             cookie: None,
+            padded: options.padding,
         };
-        Ok((edns, cookie))
+        Ok((edns, options.cookie))
     }
 
-    /// Octets of the OPT record of its answer, without notes.
+    /// Octets of the OPT record of its answer, without notes and padding.
     pub fn opt_len(&self) -> usize {
         OPT_LEN + self.cookie.map_or(0, |cookie| OPTION_HEAD + cookie.len())
+    }
+
+    /// The most octets that padding may add.
+    pub fn most_padding(&self) -> usize {
+        if self.padded { OPTION_HEAD + PADDED_TO } else { 0 }
     }
 
     /// Appends the OPT record of its answer, without notes.
@@ -74,27 +96,39 @@ impl Edns {
     }
 }
 
-/// Checks that options fill an OPT record exactly, and tells where the data of
-/// the first COOKIE option is (RFC 7873, 5.2: others are ignored).
-pub fn read_options(msg: &[u8], record: &RawRecord) -> Result<Option<Range<usize>>, Malformed> {
+/// Checks that options fill an OPT record exactly, and tells of those that
+/// matter.
+pub fn read_options(msg: &[u8], record: &RawRecord) -> Result<Options, Malformed> {
     if msg.get(record.owner) != Some(&0) {
         return Err(Malformed);
     }
     let (mut at, end) = (record.rdata.start, record.rdata.end);
-    let mut cookie = None;
+    let mut options = Options::default();
     while at < end {
         let code = OptionCode::from_int(u16_at(msg, at)?);
         let data = at + OPTION_HEAD;
         at = data + u16_at(msg, at + 2)? as usize;
-        if code == OptionCode::COOKIE && cookie.is_none() {
+        options.padding |= code == OptionCode::PADDING;
+        if code == OptionCode::COOKIE && options.cookie.is_none() {
             let behind = (at - data).checked_sub(CLIENT_COOKIE).ok_or(Malformed)?;
             if behind != 0 && !SERVER_COOKIE.contains(&behind) {
                 return Err(Malformed);
             }
-            cookie = Some(data..at);
+            options.cookie = Some(data..at);
         }
     }
-    if at == end { Ok(cookie) } else { Err(Malformed) }
+    if at == end { Ok(options) } else { Err(Malformed) }
+}
+
+/// Appends a Padding option to the OPT record that ends a message, so that the
+/// message is as long as others; `rdlength` is where the record's length is.
+pub fn push_padding(out: &mut Vec<u8>, start: usize, rdlength: usize) {
+    let len = out.len() - start + OPTION_HEAD;
+    let padding = len.next_multiple_of(PADDED_TO) - len;
+    out.extend(OptionCode::PADDING.to_int().to_be_bytes());
+    out.extend((padding as u16).to_be_bytes());
+    out.resize(out.len() + padding, 0);
+    close_opt(out, rdlength);
 }
 
 /// Appends a COOKIE option to the OPT record that ends `out` and has none yet.

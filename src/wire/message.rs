@@ -81,7 +81,7 @@ impl Notes {
 
 /// Octets the OPT record of an answer takes: none without OPT in the query.
 pub fn opt_len(edns: Option<Edns>, notes: &Notes) -> usize {
-    edns.map_or(0, |edns| edns.opt_len() + notes.len())
+    edns.map_or(0, |edns| edns.opt_len() + notes.len() + edns.most_padding())
 }
 
 /// An answer being written at the end of a buffer.
@@ -123,6 +123,9 @@ impl Message {
             edns.push_opt(out, payload, flags.rcode.ext());
             for (code, text) in notes.iter() {
                 edns::push_ede(out, rdlength, code, text);
+            }
+            if edns.padded {
+                edns::push_padding(out, self.start, rdlength);
             }
             self.counts[2] += 1;
         }
@@ -180,7 +183,11 @@ pub fn push_answer_again(
         // The additional section gets one record more.
         let count = u16::from_be_bytes([copy[10], copy[11]]).wrapping_add(1);
         copy[10..12].copy_from_slice(&count.to_be_bytes());
+        let rdlength = out.len() + edns::OPT_LEN - 2;
         edns.push_opt(out, payload, 0);
+        if edns.padded {
+            edns::push_padding(out, start, rdlength);
+        }
     }
 }
 

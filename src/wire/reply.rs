@@ -139,7 +139,7 @@ impl Summary {
                         return Err(Malformed);
                     }
                     self.extended_rcode = (record.raw_ttl >> 24) as u8;
-                    let cookie = edns::read_options(packet, &record)?;
+                    let cookie = edns::read_options(packet, &record)?.cookie;
                     self.cookie = cookie.map(|place| (place.start as u16, place.len() as u16));
                     continue;
                 }

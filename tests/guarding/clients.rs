@@ -64,6 +64,33 @@ fn every_answer_to_a_cookie_has_one_and_others_have_none() {
 }
 
 #[test]
+fn over_tls_an_answer_is_padded_for_who_pads_its_question() {
+    let mut lab = Lab::new(&[&TWO[..], &["--cache", "10"]].concat());
+    let mut padded = address_query(WEB);
+    padded[11] += 1;
+    padded.extend(b"\0\0\x29\x04\xD0\0\0\0\0\0\x08\0\x0C\0\x04\0\0\0\0");
+    let mut sizes = Vec::new();
+    // Merged, and given again; before and behind a client that does not pad.
+    for (transport, query) in [
+        (Transport::Tls, &padded),
+        (Transport::Tls, &padded),
+        (Transport::Tcp, &padded),
+        (Transport::Tls, &address_query(WEB)),
+        (Transport::Tls, &padded),
+    ] {
+        lab.query(client(transport), query);
+        for asked in lab.take_asked() {
+            lab.reply(asked.link, &address(&asked, 1));
+        }
+        let answer = lab.take_answers().remove(0);
+        assert!(shown(&answer.packet)[0].starts_with("=> NOERROR"));
+        sizes.push(answer.packet.len());
+    }
+    assert_eq!([sizes[0], sizes[1], sizes[4]], [468; 3]);
+    assert!(sizes[2] < 120 && sizes[3] < 120, "{sizes:?}");
+}
+
+#[test]
 fn above_a_rate_a_cookie_is_required_and_one_that_is_known_is_answered() {
     let mut lab =
         Lab::new(&[&TWO[..], &["--require-cookies-above", "5", "--workers", "1"]].concat());
