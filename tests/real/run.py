@@ -17,7 +17,7 @@ from bed import Bed
 from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "missing", "faulty", "corefile", "reload",
-             "process", "tools", "drivers",
+             "process", "siege", "tools", "drivers",
              "languages", "glibc"]
 
 # Seconds for everything; many times what it takes.
