@@ -3,10 +3,11 @@
 //! with what is right.
 
 use super::questions::{Question, Verdict};
+use super::sockets::{Standing, standing};
 use super::stretches::{Faults, Tally};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,11 @@ const LATE: Duration = Duration::from_millis(825);
 
 /// So many may wait to be read: answers of a few hundred milliseconds.
 const BUFFER: usize = 4 << 20;
+
+/// More than this unread, a few milliseconds of answers, and the client is
+/// behind; how often that is looked at.
+const BEHIND: u64 = 64 << 10;
+const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -63,6 +69,10 @@ pub struct Book {
     pub strays: AtomicU64,
     /// Queries the kernel did not take from us: none of the daemon's business.
     pub unsent: AtomicU64,
+    /// Answers wait at our own sockets: when they came is not known.
+    pub behind: AtomicBool,
+    /// The most that ever waited, in octets.
+    pub most_behind: AtomicU64,
     /// All that were sent over UDP, and those of them that are over.
     pub sent: AtomicU64,
     pub over: AtomicU64,
@@ -79,6 +89,8 @@ impl Book {
             twice: 0.into(),
             strays: 0.into(),
             unsent: 0.into(),
+            behind: false.into(),
+            most_behind: 0.into(),
             sent: 0.into(),
             over: 0.into(),
         }
@@ -95,7 +107,9 @@ impl Book {
         let took = self.now() - asked;
         tally.latest.fetch_max(took, Relaxed);
         if took > LATE.as_micros() as u64 {
-            tally.late.fetch_add(1, Relaxed);
+            let behind = self.behind.load(Relaxed);
+            let late = if behind { &tally.read_late } else { &tally.late };
+            late.fetch_add(1, Relaxed);
         }
         let count = match question.judge(packet, asked, &self.faults) {
             Verdict::Whole => &tally.whole,
@@ -128,13 +142,31 @@ impl Client {
             let own = client.clone();
             std::thread::spawn(move || own.listen(n));
         }
+        let own = client.clone();
+        std::thread::spawn(move || own.watch());
         client
     }
 
-    /// The sockets' ports, by which their losses are found.
-    pub fn ports(&self) -> Vec<u16> {
+    fn ports(&self) -> Vec<u16> {
         let ports = self.lanes.iter().map(|lane| lane.socket.local_addr());
         ports.map(|addr| addr.expect("a bound socket").port()).collect()
+    }
+
+    /// Answers that came and were lost at our own sockets.
+    pub fn dropped(&self) -> u64 {
+        standing(&self.ports()).dropped
+    }
+
+    /// On a machine that has more to do than it can, an answer may wait for us
+    /// longer than its query did for the daemon.
+    fn watch(&self) {
+        let ports = self.ports();
+        loop {
+            let Standing { unread, .. } = standing(&ports);
+            self.book.behind.store(unread > BEHIND, Relaxed);
+            self.book.most_behind.fetch_max(unread, Relaxed);
+            std::thread::sleep(LOOK);
+        }
     }
 
     pub fn ask(&self, n: u64) {

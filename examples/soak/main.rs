@@ -1,9 +1,9 @@
 //! What `scripts/soak` and the siege of `tests/real` run against the daemon:
 //! mixed load and faults in turn for as long as wanted, with a judgement of
 //! every answer; and only those who are in the way. Prints a JSON object a
-//! line.
+//! line. A rate of 0 is half the highest.
 //!
-//!     soak run DAEMON:PORT SECONDS A:PORT B:PORT FORWARD:PORT
+//!     soak run DAEMON:PORT SECONDS RATE A:PORT B:PORT FORWARD:PORT [FAULT]
 //!     soak besiege DAEMON:PORT SLOW_CLIENTS MALFORMED_PER_SECOND SECONDS
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -11,6 +11,7 @@ mod client;
 mod clusters;
 mod hecklers;
 mod questions;
+mod sockets;
 mod streams;
 mod stretches;
 
@@ -18,7 +19,6 @@ use client::{Book, Client, PATIENCE};
 use clusters::Cluster;
 use hecklers::Counts;
 use serde_json::json;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -50,22 +50,6 @@ fn addr(word: &str) -> SocketAddr {
 
 fn number(word: &str) -> u64 {
     word.parse().unwrap_or_else(|_| panic!("'{word}' is no number"))
-}
-
-/// Datagrams dropped by the kernel at sockets of these ports.
-fn dropped(ports: &[u16]) -> u64 {
-    let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-    let mut by_port = HashMap::<u16, u64>::new();
-    for line in table.lines().skip(1) {
-        let cells: Vec<&str> = line.split_whitespace().collect();
-        let port = cells.get(1).and_then(|cell| cell.rsplit_once(':'));
-        let port = port.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
-        let drops = cells.last().and_then(|cell| cell.parse::<u64>().ok());
-        if let (Some(port), Some(drops)) = (port, drops) {
-            *by_port.entry(port).or_default() += drops;
-        }
-    }
-    ports.iter().filter_map(|port| by_port.get(port)).sum()
 }
 
 struct Soak {
@@ -162,7 +146,8 @@ impl Soak {
             "twice": book.twice.load(Relaxed),
             "strays": book.strays.load(Relaxed),
             "unsent": book.unsent.load(Relaxed),
-            "dropped_by_client": dropped(&self.client.ports()),
+            "dropped_by_client": self.client.dropped(),
+            "most_behind_kib": book.most_behind.load(Relaxed) / 1024,
             "hiccup_ms": self.hiccup.as_secs_f64() * 1e3,
             "hecklers": self.counts.json(),
             "more": more,
@@ -171,10 +156,9 @@ impl Soak {
     }
 }
 
-fn run(daemon: SocketAddr, seconds: u64, addresses: &[String]) {
+fn run(daemon: SocketAddr, stretches: Vec<Stretch>, rate: u64, addresses: &[String]) {
     let clusters: Vec<Arc<Cluster>> =
         (0..).zip(addresses).map(|(n, word)| Cluster::start(addr(word), n)).collect();
-    let stretches = plan(seconds);
     let book = Arc::new(Book::new(stretches.len() + 1));
     let client = Client::start(daemon, &book);
     let counts = Arc::new(Counts::default());
@@ -192,7 +176,7 @@ fn run(daemon: SocketAddr, seconds: u64, addresses: &[String]) {
         hiccup,
     };
     let highest = soak.highest_rate();
-    let rate = highest / 2;
+    let rate = if rate > 0 { rate } else { highest / 2 };
     println!("{}", json!({ "told": "highest", "highest": highest, "rate": rate }));
     hecklers::slow(daemon, SLOW_CLIENTS, &counts, &stop);
     hecklers::flood(daemon, rate / MALFORMED_SHARE, &counts, &stop);
@@ -217,10 +201,15 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let known: Vec<&str> = words.iter().map(String::as_str).collect();
     match &known[..] {
-        ["run", daemon, seconds, _, _, _] => run(addr(daemon), number(seconds), &words[3..]),
+        ["run", daemon, seconds, rate, _, _, _, only @ ..] if only.len() < 2 => {
+            let stretches = plan(number(seconds), only.first().copied());
+            run(addr(daemon), stretches, number(rate), &words[4..7]);
+        }
         ["besiege", daemon, clients, rate, seconds] => {
             besiege(addr(daemon), number(clients), number(rate), number(seconds));
         }
-        _ => panic!("soak run DAEMON SECONDS A B FORWARD, or besiege DAEMON CLIENTS RATE SECONDS"),
+        _ => panic!(
+            "soak run DAEMON SECONDS RATE A B FORWARD [FAULT], or besiege DAEMON CLIENTS RATE SECONDS"
+        ),
     }
 }

@@ -34,8 +34,14 @@ pub struct Stretch {
 }
 
 /// All faults in turn, as often as there is time, with healthy stretches
-/// between them: two thirds of the time something is wrong.
-pub fn plan(seconds: u64) -> Vec<Stretch> {
+/// between them: two thirds of the time something is wrong. Or one fault alone,
+/// nine times in each round, to look at it closely.
+pub fn plan(seconds: u64, only: Option<&str>) -> Vec<Stretch> {
+    let wanted = only.map(|only| {
+        *FAULTS.iter().find(|(name, _)| *name == only).unwrap_or_else(|| {
+            panic!("no fault is called '{only}'; there are {:?}", FAULTS.map(|(name, _)| name))
+        })
+    });
     let rounds = ((seconds + ROUND / 2) / ROUND).max(1);
     let turn = Duration::from_secs(seconds) / rounds as u32 / FAULTS.len() as u32;
     let fault = turn * 2 / 3;
@@ -43,6 +49,7 @@ pub fn plan(seconds: u64) -> Vec<Stretch> {
     let settling = SETTLING.min(turn - fault);
     (0..rounds)
         .flat_map(|_| FAULTS)
+        .map(|each| wanted.unwrap_or(each))
         .flat_map(|(name, moods)| {
             [
                 Stretch { name: "healthy", moods: well, time: turn - fault - settling },
@@ -99,6 +106,8 @@ pub struct Tally {
     pub unanswered: AtomicU64,
     /// Later than deadline and slack.
     pub late: AtomicU64,
+    /// The same, but while answers waited for us to read them.
+    pub read_late: AtomicU64,
     /// Microseconds.
     pub latest: AtomicU64,
 }
@@ -111,7 +120,7 @@ impl Tally {
         self.latest.fetch_max(sum.latest.load(Relaxed), Relaxed);
     }
 
-    fn counts(&self) -> [&AtomicU64; 7] {
+    fn counts(&self) -> [&AtomicU64; 8] {
         [
             &self.sent,
             &self.whole,
@@ -120,15 +129,16 @@ impl Tally {
             &self.wrong,
             &self.unanswered,
             &self.late,
+            &self.read_late,
         ]
     }
 
     pub fn json(&self) -> serde_json::Value {
-        let [sent, whole, noted, failed, wrong, unanswered, late] =
+        let [sent, whole, noted, failed, wrong, unanswered, late, read_late] =
             self.counts().map(|count| count.load(Relaxed));
         serde_json::json!({
             "sent": sent, "whole": whole, "noted": noted, "failed": failed, "wrong": wrong,
-            "unanswered": unanswered, "late": late,
+            "unanswered": unanswered, "late": late, "read_late": read_late,
             "latest_ms": self.latest.load(Relaxed) as f64 / 1e3,
         })
     }
