@@ -16,8 +16,8 @@ import traceback
 from bed import Bed
 from checks import Checks
 
-SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload", "secure", "forger", "files", "unit",
-             "process", "tools", "drivers",
+SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
+             "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
              "languages", "glibc"]
 
 # Seconds for everything; many times what it takes.
