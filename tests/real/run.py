@@ -21,7 +21,7 @@ SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "co
              "languages", "glibc"]
 
 # Seconds for everything; many times what it takes.
-LIMIT = 600
+LIMIT = 700
 
 
 def end(number, _frame):
