@@ -183,7 +183,7 @@ fn delayer(socket: &UdpSocket) -> Sender<(Instant, Vec<u8>, SocketAddr)> {
 
 /// A tenth of all numbers, in no order.
 fn unlucky(n: u64) -> bool {
-    super::questions::mix(n) % 10 == 0
+    super::questions::mix(n).is_multiple_of(10)
 }
 
 /// What is no answer, in three kinds: another's ID, another's question, and the

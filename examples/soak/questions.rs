@@ -70,7 +70,7 @@ impl Question {
         let x = mix(n);
         let hot = x & 15 < 10;
         let number = if hot { (x >> 8) % HOT } else { HOT + n };
-        let edns = (x >> 40) % 8 != 0;
+        let edns = !(x >> 40).is_multiple_of(8);
         let (letter, right) = match (x >> 24) % 20 {
             0..14 => ('s', Right::Members(BOTH)),
             14 | 15 => ('m', Right::NoSuchName),
