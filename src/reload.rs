@@ -47,11 +47,12 @@ fn called(written: &Written) -> String {
 
 impl Reloader {
     /// Watches what has been read; each change goes to `changes`.
-    pub fn new(written: Written, read: &Read, changes: mpsc::UnboundedSender<()>) -> Self {
+    pub fn new(written: Written, read: &Read, changes: mpsc::Sender<()>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading the files is an event, too, and no change.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-                let _ = changes.send(());
+                // If there is no room one is there already.
+                let _ = changes.try_send(());
             }
         });
         let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();

@@ -38,13 +38,18 @@ impl Health {
         self.pause.take().is_some()
     }
 
+    /// Something has come from it within this time.
+    pub fn was_heard(self, now: Time, within: Duration) -> bool {
+        self.heard_at.is_some_and(|at| now.since(at) < within)
+    }
+
     /// It left a question unanswered. Tells whether this takes it out: it must
     /// have missed `max_fails` in a row (0 is never enough), and not have been
     /// heard for the time `patience`, so that a few packets lost together on a
     /// busy path are no reason.
     pub fn missed(&mut self, now: Time, max_fails: u32, patience: Duration) -> bool {
         self.missed = self.missed.saturating_add(1);
-        let lately = self.heard_at.is_some_and(|at| now.since(at) < patience);
+        let lately = self.was_heard(now, patience);
         if self.is_out() || max_fails == 0 || self.missed < max_fails || lately {
             return false;
         }

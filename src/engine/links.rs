@@ -14,6 +14,7 @@ use super::health::Health;
 use super::ids::Ids;
 use super::outbox::{Open, Outbox, Transport};
 use super::probe::Probe;
+use super::rate::Rate;
 use super::rtt::Rtt;
 use super::time::Time;
 use crate::config::{self, Tls};
@@ -95,6 +96,8 @@ pub struct Server {
     pub rtt: Rtt,
     /// Whether it is worth asking.
     pub health: Health,
+    /// Questions it is asked again while it is silent.
+    pub repeats: Rate,
     /// The probe on its way to it.
     pub(super) probe: Option<Probe>,
     /// What it is probed with: name, type and class.
@@ -156,6 +159,7 @@ impl Links {
                 guard: Guard::default(),
                 rtt: Rtt::default(),
                 health: Health::default(),
+                repeats: Rate::default(),
                 probe: None,
                 probe_question: Vec::new(),
                 udp: [None; LINKS_PER_SERVER],

@@ -27,7 +27,9 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    changes: (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>),
+    /// One is enough to know that there were some: files that have nothing to do
+    /// with us may change thousands of times a second beside those that have.
+    changes: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
 impl Signals {
@@ -44,11 +46,11 @@ impl Signals {
             (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
         let hangup = take(SignalKind::hangup())?;
         drop(_inside);
-        Ok(Signals { runtime, terminate, interrupt, hangup, changes: mpsc::unbounded_channel() })
+        Ok(Signals { runtime, terminate, interrupt, hangup, changes: mpsc::channel(1) })
     }
 
     /// Where to say that a file has changed.
-    pub fn changes(&self) -> mpsc::UnboundedSender<()> {
+    pub fn changes(&self) -> mpsc::Sender<()> {
         self.changes.0.clone()
     }
 

@@ -1,6 +1,8 @@
 //! U3 and Q5: again, elsewhere, and all inside the deadline.
 
-use crate::actors::{DEADLINE, MS, ONE, THREE_SERVERS, address, addresses, ask_web, rcode, watch};
+use crate::actors::{
+    DEADLINE, MS, ONE, THREE_SERVERS, address, addresses, ask, ask_web, rcode, watch,
+};
 use crate::common::text::{Reply, question_of, shown};
 use crate::common::{Asked, Lab, TWO};
 use domain::base::iana::Rcode;
@@ -203,4 +205,21 @@ fn q5_a_second_round_is_not_made_of_failures() {
     lab.reply(first.link, &Reply::rcode(Rcode::SERVFAIL).to(&first.packet));
     assert!(lab.take_asked().is_empty());
     assert!(shown(&lab.take_answers()[0].packet)[0].starts_with("=> SERVFAIL"));
+}
+
+#[test]
+fn u3_a_silent_cluster_under_load_was_asked_so_often_that_answers_were_late() {
+    let mut lab = Lab::new(&ONE);
+    let heard = ask_web(&mut lab).remove(0);
+    lab.reply(heard.link, &address(&heard, 1));
+    let queries = 5000;
+    for n in 0..queries {
+        ask(&mut lab, n, &format!("n{n}.distributed.local."));
+        lab.pass(MS / 5);
+    }
+    lab.pass(DEADLINE);
+    let again = lab.take_asked().len() as u64 - queries;
+    // Until the silence is noticed, and then at the rate of a silent server.
+    assert!((500..queries / 2).contains(&again), "{again} times");
+    assert_eq!(lab.answers.len() as u64, 1 + queries);
 }
