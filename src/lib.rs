@@ -5,17 +5,19 @@
 //!
 //! # The path of a query
 //!
-//! 1. A datagram or a TCP frame comes in at a listener of one worker
+//! 1. A datagram or a frame over TCP or TLS comes in at a listener of one worker
 //!    ([`net`]: `datagrams`, `streams`). Datagrams come in batches; the time is
 //!    read once for each.
-//! 2. The worker's engine takes it apart ([`wire::query`]), finds the zone its
-//!    name belongs to ([`config::Plan::route`]) and either answers at once or
+//! 2. The worker's engine takes it apart ([`wire::query`]), looks whether its
+//!    client gets an answer ([`engine`]: `admit`), finds the zone its name
+//!    belongs to ([`config::Plan::route`]) and either answers at once or
 //!    takes it into flight ([`engine`]: `query`).
 //! 3. Each cluster gets its own sub-question, on a random socket under a random
 //!    ID ([`engine`]: `ask`, `links`). The engine only writes it into the
 //!    [`engine::Outbox`]; the worker sends it (`net::worker`).
 //! 4. A reply that comes on that socket with that ID and that question counts
-//!    ([`wire::reply`]; [`engine`]: `reply`). A truncated one is asked again over
+//!    ([`wire::reply`]; [`engine`]: `reply`); what may be forged is looked at
+//!    twice (`suspect`, `guard`). A truncated one is asked again over
 //!    TCP; a server that is silent or refuses is asked again, or another is
 //!    (`retry`).
 //! 5. When the last sub-question is settled, or the deadline has come (`wheel`),
@@ -28,9 +30,10 @@
 //! # The rooms
 //!
 //! Imports run one way: [`wire`] knows nothing of the others; [`config`] makes a
-//! [`config::Plan`] that all share, from flags or from a file ([`corefile`]); [`engine`] is a state machine without
-//! sockets, tasks or clock; [`net`] has the only sockets; [`run`] is what the
-//! command line ([`cli`]) asks for, and [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
+//! [`config::Plan`] that all share, from flags or from a file ([`corefile`]);
+//! [`engine`] is a state machine without sockets, tasks or clock; [`net`] has the
+//! only sockets; [`run`] is what the command line ([`cli`]) asks for, and
+//! [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
 //! same engine and sockets as the daemon; [`show`] prints messages.
 //!
 //! Rules such as `R2` or `M5` in comments, tests and answers are those of the

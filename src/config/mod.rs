@@ -9,6 +9,7 @@ mod index;
 mod meetings;
 mod plan;
 mod server;
+mod told;
 pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};

@@ -2,9 +2,10 @@
 //! which socket.
 
 use super::Engine;
-use super::gather::{Attempt, Failure, Phase, Progress, Sub};
+use super::gather::Phase;
 use super::links::Slot;
 use super::outbox::{Outbox, Transport};
+use super::sub::{Attempt, Failure, Progress, Sub};
 use super::time::Time;
 use crate::config::{Policy, Route, Zone};
 use crate::wire::HEADER_LEN;

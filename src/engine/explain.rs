@@ -2,9 +2,10 @@
 //! engine is told to ([`Engine::explain_next`]).
 
 use super::Engine;
-use super::gather::{Failure, Gather, Phase, Progress};
+use super::gather::{Gather, Phase};
 use super::merge::{Fate, Section};
 use super::outbox::Transport;
+use super::sub::{Failure, Progress};
 use crate::config::Route;
 use crate::wire::names::NameId;
 use domain::base::iana::{Rcode, Rtype};

@@ -1,9 +1,10 @@
 //! Every sub-question is settled: the answer, or a second round (Q5).
 
 use super::Engine;
-use super::gather::{Gather, Phase, Progress};
+use super::gather::{Gather, Phase};
 use super::merge::{Completeness, Merged};
 use super::outbox::Outbox;
+use super::sub::Progress;
 use super::time::Time;
 use crate::config::Route;
 use domain::base::iana::Rcode;

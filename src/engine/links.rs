@@ -9,20 +9,15 @@
 //! in flight and rests for a while after, so that a late reply meets no new
 //! question.
 
-use super::guard::Guard;
-use super::health::Health;
 use super::ids::Ids;
 use super::outbox::{Open, Outbox, Transport};
-use super::probe::Probe;
-use super::rate::Rate;
-use super::rtt::Rtt;
+use super::server::Server;
 use super::time::Time;
-use crate::config::{self, Tls};
+use crate::config;
 use ahash::RandomState;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Datagram sockets per server. With two workers that is eight ports a forger
@@ -44,7 +39,7 @@ const REST: Duration = Duration::from_secs(1);
 pub struct LinkId {
     /// A small number, used again when its link is gone.
     pub index: u32,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 /// Whose answer an ID in flight is waiting for.
@@ -64,7 +59,7 @@ pub enum Slot {
     },
 }
 
-struct Link {
+pub(super) struct Link {
     generation: u32,
     open: bool,
     server: u32,
@@ -77,42 +72,11 @@ struct Link {
     unused: bool,
     expires: Time,
     /// When something last came on it, ...
-    heard_at: Option<Time>,
+    pub(super) heard_at: Option<Time>,
     /// ... and when first.
     proven_at: Option<Time>,
     /// No new questions; closed when the last one in flight is done.
     retired: bool,
-}
-
-/// A server and the way to it.
-pub struct Server {
-    /// Where it is.
-    pub addr: SocketAddr,
-    /// Whom it has to prove to be, if it is asked over TLS.
-    pub tls: Option<Tls>,
-    /// What protects its answers.
-    pub guard: Guard,
-    /// How long it takes.
-    pub rtt: Rtt,
-    /// Whether it is worth asking.
-    pub health: Health,
-    /// Questions it is asked again while it is silent.
-    pub repeats: Rate,
-    /// The probe on its way to it.
-    pub(super) probe: Option<Probe>,
-    /// What it is probed with: name, type and class.
-    pub probe_question: Vec<u8>,
-    udp: [Option<u32>; LINKS_PER_SERVER],
-    picked: usize,
-    picked_at: Option<Time>,
-    stream: Option<u32>,
-}
-
-impl Server {
-    /// What its streams are.
-    pub fn stream(&self) -> Transport {
-        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
-    }
 }
 
 struct Resting {
@@ -126,7 +90,7 @@ pub struct Links {
     /// The servers ever named by a plan.
     pub servers: Vec<Server>,
     by_name: HashMap<config::Server, usize, RandomState>,
-    links: Vec<Link>,
+    pub(super) links: Vec<Link>,
     free: Vec<u32>,
     slots: HashMap<u64, Slot, RandomState>,
     resting: VecDeque<Resting>,
@@ -153,20 +117,7 @@ impl Links {
             return known;
         }
         *self.by_name.entry(server.clone()).or_insert_with(|| {
-            self.servers.push(Server {
-                addr: server.addr,
-                tls: server.tls.clone(),
-                guard: Guard::default(),
-                rtt: Rtt::default(),
-                health: Health::default(),
-                repeats: Rate::default(),
-                probe: None,
-                probe_question: Vec::new(),
-                udp: [None; LINKS_PER_SERVER],
-                picked: 0,
-                picked_at: None,
-                stream: None,
-            });
+            self.servers.push(Server::new(server));
             self.servers.len() - 1
         })
     }
@@ -224,43 +175,6 @@ impl Links {
         None
     }
 
-    fn pick_stream(&mut self, now: Time, server: usize, out: &mut Outbox) -> u32 {
-        if let Some(index) = self.servers[server].stream {
-            return index;
-        }
-        let transport = self.servers[server].stream();
-        let index = self.open(now, server, transport, out);
-        self.servers[server].stream = Some(index);
-        index
-    }
-
-    /// A stream that nothing has come on since `asked` may be dead without
-    /// anybody having said so: the next question opens another.
-    pub fn renew_stream(&mut self, server: usize, asked: Time, out: &mut Outbox) -> bool {
-        let Some(index) = self.servers[server].stream else { return true };
-        let alive = self.links[index as usize].heard_at.is_some_and(|heard| heard >= asked);
-        if !alive {
-            self.servers[server].stream = None;
-            self.retire(index, out);
-        }
-        !alive
-    }
-
-    /// A question on a stream was not answered in its time, and nothing else has
-    /// come there since it was asked: no more questions go there.
-    pub fn leave_silent(&mut self, id: LinkId, asked: Time, out: &mut Outbox) {
-        let Some(server) = self.server_of(id) else { return };
-        if self.servers[server].stream == Some(id.index) {
-            self.renew_stream(server, asked, out);
-        }
-    }
-
-    /// Whether anything ever came on the stream to a server.
-    pub fn stream_works(&self, server: usize) -> bool {
-        let stream = self.servers[server].stream;
-        stream.is_some_and(|index| self.links[index as usize].heard_at.is_some())
-    }
-
     /// Something came on a link.
     pub fn note_heard(&mut self, now: Time, id: LinkId) {
         if let Some(link) = self.links.get_mut(id.index as usize) {
@@ -309,7 +223,13 @@ impl Links {
         now < link.expires && link.uses_left > 0
     }
 
-    fn open(&mut self, now: Time, server: usize, transport: Transport, out: &mut Outbox) -> u32 {
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        server: usize,
+        transport: Transport,
+        out: &mut Outbox,
+    ) -> u32 {
         let expires = now + Duration::from_micros(self.rng.random_range(LIFETIME));
         let uses_left = self.rng.random_range(USES);
         let index = self.free.pop().unwrap_or_else(|| {
@@ -350,7 +270,7 @@ impl Links {
         index
     }
 
-    fn retire(&mut self, index: u32, out: &mut Outbox) {
+    pub(super) fn retire(&mut self, index: u32, out: &mut Outbox) {
         let link = &mut self.links[index as usize];
         link.retired = true;
         if link.in_flight == 0 {
@@ -361,12 +281,7 @@ impl Links {
     /// No more questions for this server; its sockets close when those in
     /// flight are done. Should it be named again, nothing is held against it.
     pub fn leave(&mut self, server: usize, out: &mut Outbox) {
-        let known = &mut self.servers[server];
-        known.health = Health::default();
-        known.rtt = Rtt::default();
-        known.guard = Guard::new(known.guard.client_cookie);
-        let links = known.udp.iter_mut().map(Option::take).chain([known.stream.take()]);
-        for index in links.flatten().collect::<Vec<_>>() {
+        for index in self.servers[server].forget() {
             self.retire(index, out);
         }
     }
@@ -476,6 +391,7 @@ mod tests {
     use super::*;
     use crate::engine::ids;
     use rand::SeedableRng;
+    use std::net::SocketAddr;
 
     const SLOT: Slot = Slot::Sub { gather: 0, sub: 0 };
 

@@ -13,7 +13,7 @@
 //! batch.
 //!
 //! A query in flight is a [`gather::Gather`]: one sub-question for each cluster
-//! ([`ask`]), IDs and sockets from [`links`], one timer in the [`wheel`]. When
+//! ([`mod@sub`], [`ask`]), IDs and sockets from [`links`], one timer in the [`wheel`]. When
 //! the last sub-question is settled, or the deadline has come, [`finish`] has
 //! the answer merged ([`merge`]) or passed on ([`relay`]).
 
@@ -38,8 +38,11 @@ mod relay;
 mod reply;
 mod retry;
 mod rtt;
+mod server;
 mod share;
 mod store;
+mod streams;
+mod sub;
 mod suspect;
 mod synth;
 mod time;
@@ -48,11 +51,12 @@ mod wheel;
 
 pub use cookies::Secrets;
 pub use counters::Counters;
-pub use gather::{Failure, Phase};
+pub use gather::Phase;
 pub use guard::{GUESSES, SIEGE, SPAN};
 pub use links::{LINKS_PER_SERVER, LinkId};
 pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
+pub use sub::Failure;
 pub use time::Time;
 
 use crate::config::{Plan, Tls, Zone};

@@ -1,10 +1,10 @@
 //! Answering from what was kept, and keeping what was answered.
 
 use super::Engine;
-use super::gather::Progress;
 use super::merge::{Completeness, Merged, limit};
 use super::outbox::Outbox;
 use super::store::Worth;
+use super::sub::Progress;
 use super::synth::Asker;
 use super::time::Time;
 use crate::config::{OnMissing, Route};

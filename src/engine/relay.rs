@@ -5,9 +5,9 @@
 //! them stay right and nothing is rewritten.
 
 use super::Engine;
-use super::gather::Progress;
 use super::merge::limit;
 use super::outbox::Outbox;
+use super::sub::Progress;
 use crate::wire::message::{Flags, Message, opt_len};
 use crate::wire::reply::Summary;
 use crate::wire::{HEADER_LEN, Malformed, record};

@@ -1,9 +1,9 @@
 //! A cluster answered: whether the reply counts (U1), and what it settles.
 
 use super::Engine;
-use super::gather::{Failure, Progress, Source};
 use super::links::{LinkId, Slot};
 use super::outbox::{Outbox, Transport};
+use super::sub::{Failure, Progress, Source};
 use super::suspect::Vetted;
 use super::time::Time;
 use crate::config::Route;

@@ -2,9 +2,9 @@
 //! another way, or not at all (T2, U3). Everything ends at the deadline.
 
 use super::Engine;
-use super::gather::{Failure, Progress};
 use super::links::{LinkId, Slot};
 use super::outbox::{Outbox, Transport};
+use super::sub::{Failure, Progress};
 use super::time::Time;
 
 /// A sub-question that nobody answers is sent this often at the most (servers

@@ -7,9 +7,9 @@
 //! believed about its ways as well.
 
 use super::Engine;
-use super::gather::{Attempt, Progress};
 use super::links::{LinkId, Slot};
 use super::outbox::{Notice, Outbox};
+use super::sub::{Attempt, Progress};
 use super::time::Time;
 use crate::wire::HEADER_LEN;
 use crate::wire::reply::Summary;

@@ -5,8 +5,10 @@
 //! engine and links. Equal questions come to the same worker ([`steer`]), and a
 //! packet never leaves its worker: no lock, no atomic and no task per datagram
 //! is on its way. [`datagrams`] moves UDP in batches ([`batch`]) on both sides;
-//! [`streams`] serves TCP clients and [`tcp_link`] asks clusters over it, both
-//! with the framing of [`frames`].
+//! [`streams`] serves clients over TCP and TLS, whose answers wait in a
+//! [`mailbox`], and [`tcp_link`] asks clusters that way, both with the framing of
+//! [`frames`] and the certificates of [`keys`]. [`limits`] and [`files`] say how
+//! many clients may hold connections, [`tell`] what of all this the log is told.
 
 pub mod batch;
 mod datagrams;

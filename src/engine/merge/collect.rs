@@ -2,7 +2,8 @@
 
 use super::{Fate, Merger, Record, Section};
 use crate::config::Zone;
-use crate::engine::gather::{Gather, Progress, Sub};
+use crate::engine::gather::Gather;
+use crate::engine::sub::{Progress, Sub};
 use crate::engine::time::Time;
 use crate::wire::name::{Budget, same};
 use crate::wire::names::NameId;

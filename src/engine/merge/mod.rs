@@ -13,8 +13,9 @@ mod collect;
 mod emit;
 mod rrsets;
 
-use super::gather::{Gather, Progress, Sub};
+use super::gather::Gather;
 use super::outbox::Transport;
+use super::sub::{Progress, Sub};
 use super::synth::{self, Asker};
 use super::time::Time;
 use crate::config::{OnMissing, Plan, Settings, Zone};
