@@ -3,7 +3,8 @@
 //! long runs are cargo-fuzz's (fuzz/README.md).
 //!
 //! `GATHERSRV_FUZZ_RUNS` sets how many mutations each target gets, and
-//! `GATHERSRV_FUZZ_SEED` where they start.
+//! `GATHERSRV_FUZZ_SEED` where they start; with `GATHERSRV_FUZZ_FOUND` the inputs
+//! that a long run has left in `fuzz/found` are run as well.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -95,6 +96,9 @@ fn run(name: &str) {
     let mut known = files("corpus", name);
     assert!(!known.is_empty(), "no corpus for {name}");
     known.extend(files("regressions", name));
+    if std::env::var_os("GATHERSRV_FUZZ_FOUND").is_some() {
+        known.extend(files("found", name));
+    }
     for (path, data) in &known {
         let _witness = Witness { what: path.clone(), data };
         target(data);

@@ -3,13 +3,26 @@
 use super::Engine;
 use super::links::{LinkId, Slot};
 use super::outbox::{Outbox, Transport};
-use super::sub::{Failure, Progress, Source};
+use super::sub::{Attempt, Failure, Progress, Source};
 use super::suspect::Vetted;
 use super::time::Time;
 use crate::config::Route;
 use crate::wire::reply::{self, Unfit};
 use crate::wire::u16_at;
 use domain::base::iana::{OptRcode, Rcode};
+
+/// A reply, and the sending of a sub-question that it answers.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    /// The query's gather.
+    index: u32,
+    /// Its sub-question.
+    n: usize,
+    /// The sending's place among those of the sub-question.
+    place: usize,
+    attempt: Attempt,
+    packet: &'a [u8],
+}
 
 impl Engine {
     /// A packet came on a link. What does not count is counted, ends no wait
@@ -34,19 +47,19 @@ impl Engine {
         };
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
-        let Some(attempt) = sub.attempts.iter().position(|a| a.link == link && a.id == id) else {
+        let Some(place) = sub.attempts.iter().position(|a| a.link == link && a.id == id) else {
             return;
         };
-        let place = attempt;
         let attempt = sub.attempts[place];
+        let came = Arrival { index, n, place, attempt, packet };
         if attempt.case.is_some() || attempt.cookie {
-            self.on_guarded_reply(now, index, n, place, packet, out);
+            self.on_guarded_reply(now, came, out);
         } else if let Some(summary) = self.known_reply(index, n, packet) {
-            self.unchanged(now, index, n, place, packet, summary, out);
+            self.on_known_reply(now, came, summary, out);
         } else {
             let question = &self.gathers[index as usize].subs()[n].question;
             let checked = reply::check(packet, question);
-            self.on_checked_reply(now, index, n, place, packet, checked, out);
+            self.on_checked_reply(now, came, checked, out);
         }
         if self.gathers[index as usize].live {
             self.reconsider(now, index, out);
@@ -54,17 +67,9 @@ impl Engine {
     }
 
     /// A reply that has to have kept a case or a cookie.
-    fn on_guarded_reply(
-        &mut self,
-        now: Time,
-        index: u32,
-        n: usize,
-        place: usize,
-        packet: &[u8],
-        out: &mut Outbox,
-    ) {
+    fn on_guarded_reply(&mut self, now: Time, came: Arrival<'_>, out: &mut Outbox) {
+        let Arrival { index, n, place, attempt, packet } = came;
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
-        let attempt = sub.attempts[place];
         let checked = reply::check(packet, &sub.question);
         let summary = match checked {
             // A truncated reply is not read, and has nothing to forge: it is
@@ -73,56 +78,46 @@ impl Engine {
             Err(Unfit::HeaderOnly) if self.needs_cookie(now, attempt) => {
                 return self.doubt(now, index, n, attempt, out);
             }
-            checked => {
-                return self.on_checked_reply(now, index, n, place, packet, checked, out);
-            }
+            checked => return self.on_checked_reply(now, came, checked, out),
         };
         let question = std::mem::take(&mut sub.question);
         let vetted = self.vet(now, attempt, &question, packet, &summary);
         let plain = self.make_plain(&question, packet, &summary);
         self.gathers[index as usize].subs_mut()[n].question = question;
+        let came = Arrival { packet: &plain, ..came };
         match vetted {
             Vetted::Suspect => self.doubt(now, index, n, attempt, out),
             Vetted::BadCookie => self.with_new_cookie(now, index, n, place, out),
             Vetted::Genuine => match self.known_reply(index, n, &plain) {
-                Some(summary) => self.unchanged(now, index, n, place, &plain, summary, out),
-                None => self.on_checked_reply(now, index, n, place, &plain, Ok(summary), out),
+                Some(summary) => self.on_known_reply(now, came, summary, out),
+                None => self.on_checked_reply(now, came, Ok(summary), out),
             },
         }
         self.plain_reply = plain;
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn unchanged(
+    /// A reply that is what this cluster said last.
+    fn on_known_reply(
         &mut self,
         now: Time,
-        index: u32,
-        n: usize,
-        place: usize,
-        packet: &[u8],
+        came: Arrival<'_>,
         summary: reply::Summary,
         out: &mut Outbox,
     ) {
-        let sub = &mut self.gathers[index as usize].subs_mut()[n];
-        sub.unchanged = true;
-        let server = sub.attempts[place].server;
-        self.heard(now, server, out);
-        self.accept(now, index, n, place, packet, summary, out);
+        self.gathers[came.index as usize].subs_mut()[came.n].unchanged = true;
+        self.heard(now, came.attempt.server, out);
+        self.accept(now, came, summary, out);
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn on_checked_reply(
         &mut self,
         now: Time,
-        index: u32,
-        n: usize,
-        place: usize,
-        packet: &[u8],
+        came: Arrival<'_>,
         checked: Result<reply::Summary, Unfit>,
         out: &mut Outbox,
     ) {
-        let sub = &self.gathers[index as usize].subs()[n];
-        let attempt = sub.attempts[place];
+        let Arrival { index, n, place, attempt, .. } = came;
+        let plain = self.gathers[index as usize].subs()[n].plain;
         match checked {
             Err(Unfit::NotAResponse | Unfit::WrongQuestion) => {
                 self.counters.mismatched += 1;
@@ -136,7 +131,7 @@ impl Engine {
                 self.hurry(now, index, n, out);
             }
             // Without OPT already: it says nothing new.
-            Err(Unfit::HeaderOnly) if sub.plain => self.counters.mismatched += 1,
+            Err(Unfit::HeaderOnly) if plain => self.counters.mismatched += 1,
             Err(Unfit::HeaderOnly) => self.without_opt(now, index, n, place, out),
             Ok(summary) => {
                 self.heard(now, attempt.server, out);
@@ -147,27 +142,17 @@ impl Engine {
                     self.counters.malformed += 1;
                     self.refused(now, index, n, place, Failure::Unreachable, out);
                 } else if summary.is_proper() {
-                    self.accept(now, index, n, place, packet, summary, out);
+                    self.accept(now, came, summary, out);
                 } else {
-                    self.improper(now, index, n, place, packet, summary, out);
+                    self.improper(now, came, summary, out);
                 }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn accept(
-        &mut self,
-        now: Time,
-        index: u32,
-        n: usize,
-        attempt: usize,
-        packet: &[u8],
-        summary: reply::Summary,
-        out: &mut Outbox,
-    ) {
-        let sub = &mut self.gathers[index as usize].subs_mut()[n];
-        let attempt = sub.attempts[attempt];
+    /// The answer of this cluster.
+    fn accept(&mut self, now: Time, came: Arrival<'_>, summary: reply::Summary, out: &mut Outbox) {
+        let Arrival { index, n, attempt, packet, .. } = came;
         let transport = self.links.transport(attempt.link);
         // A stream's first answer took a handshake as well; and what is asked
         // over TCP because it is large says nothing about the others.
@@ -176,42 +161,40 @@ impl Engine {
             Transport::Tcp => false,
             Transport::Tls => self.links.was_proven(attempt.link, attempt.sent),
         };
+        let server = &mut self.links.servers[attempt.server];
         if !attempt.resent && usual {
-            self.links.servers[attempt.server].rtt.sample(now.since(attempt.sent));
+            server.rtt.sample(now.since(attempt.sent));
         }
-        let server = self.links.servers[attempt.server].addr;
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
-        sub.answered = Some(Source { at: now, server, transport });
+        sub.answered = Some(Source { at: now, server: server.addr, transport });
         sub.reply.clear();
         sub.reply.extend_from_slice(packet);
         self.settle(now, index, n, Progress::Answered(summary), out);
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// A reply that says that there is none.
     fn improper(
         &mut self,
         now: Time,
-        index: u32,
-        n: usize,
-        attempt: usize,
-        packet: &[u8],
+        came: Arrival<'_>,
         summary: reply::Summary,
         out: &mut Outbox,
     ) {
+        let Arrival { index, n, place, .. } = came;
         let gather = &self.gathers[index as usize];
         let not_understood = matches!(summary.rcode, Rcode::FORMERR | Rcode::NOTIMP)
             || summary.full_rcode() == OptRcode::BADVERS;
         if not_understood && !gather.subs()[n].plain {
-            self.without_opt(now, index, n, attempt, out);
+            self.without_opt(now, index, n, place, out);
             return;
         }
         // A forward's answer is passed on, whatever it says, unless another
         // server may say something better.
-        let last = !self.has_other_server(index, n, attempt);
+        let last = !self.has_other_server(index, n, place);
         if matches!(gather.route, Route::Forward(_)) && last {
-            self.accept(now, index, n, attempt, packet, summary, out);
+            self.accept(now, came, summary, out);
         } else {
-            self.refused(now, index, n, attempt, Failure::Rcode(summary.rcode), out);
+            self.refused(now, index, n, place, Failure::Rcode(summary.rcode), out);
         }
     }
 }

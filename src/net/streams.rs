@@ -39,6 +39,12 @@ pub struct Hall {
 }
 
 impl Hall {
+    fn admit(&self, client: SocketAddr) -> Option<Permit> {
+        let worker = self.shared.borrow();
+        let most = worker.allows(client).then(|| worker.most_connections())?;
+        self.limits.admit(client.ip(), most)
+    }
+
     fn patience(&self) -> Patience {
         self.limits.patience(self.shared.borrow().most_connections())
     }
@@ -49,9 +55,9 @@ pub async fn accept(hall: Hall, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
-                // Too many: closed at once, which tells the client to wait.
-                let most = hall.shared.borrow().most_connections();
-                match hall.limits.admit(addr.ip(), most) {
+                // Too many: closed at once, which tells the client to wait. So are
+                // those who may not ask: they would take others' places.
+                match hall.admit(addr) {
                     Some(permit) => {
                         tokio::task::spawn_local(serve(hall.clone(), stream, addr, permit));
                     }

@@ -18,7 +18,7 @@ use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Secrets, Time, Tran
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -145,6 +145,11 @@ impl Worker {
     /// Certificates and keys as they are now.
     pub fn keys(&self) -> &Keys {
         &self.served.keys
+    }
+
+    /// Whether a client may ask.
+    pub fn allows(&self, client: SocketAddr) -> bool {
+        self.served.plan.allows(client.ip())
     }
 
     /// How many connections clients may have.

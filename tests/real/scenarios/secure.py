@@ -205,6 +205,23 @@ def case(bed, check, knots):
                [shape(ask.ask(daemon, QUESTION, "SRV")) for _ in range(5)], [WHOLE] * 5)
 
 
+def strangers(bed, check, knots):
+    daemon = bed.gathersrv(*two(*knots), "--allow", "10.0.0.0/8")
+    got = ask.ask(daemon, QUESTION, "SRV")
+    check.same("--allow: others are REFUSED, with EDE 18",
+               (got.rcode, got.answer, [code for code, _ in got.ede]), ("REFUSED", [], [18]))
+    with socket.create_connection((daemon.host, daemon.port), timeout=5) as stream:
+        try:
+            read = stream.recv(1)
+        except ConnectionResetError:
+            read = b""
+        check.same("--allow: their connections are closed at once", read, b"")
+    daemon = bed.gathersrv(*two(*knots), "--allow", "10.0.0.0/8", "--allow", "127.0.0.0/8")
+    for tcp in (False, True):
+        check.same(f"--allow: who is named may ask (tcp={tcp})",
+                   shape(ask.ask(daemon, QUESTION, "SRV", tcp=tcp)), WHOLE)
+
+
 def run(bed, check):
     authority = Authority(bed.dir)
     knots = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
@@ -213,6 +230,7 @@ def run(bed, check):
     clusters(bed, check, authority)
     cookies(bed, check)
     case(bed, check, knots)
+    strangers(bed, check, knots)
     cert, _ = authority.certificate("lonely", CLIENTS)
     for words, told in (
             (["--tls-cert", cert, "--tls-key", bed.dir / "nothing.key"], "nothing.key: "),
