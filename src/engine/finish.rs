@@ -114,7 +114,8 @@ impl Engine {
     fn answer(&mut self, now: Time, index: u32, out: &mut Outbox) -> Option<Merged> {
         let start = out.octets.len();
         let merged = self.merge_into(now, index, out);
-        out.answer(self.gathers[index as usize].client, start);
+        let gather = &self.gathers[index as usize];
+        out.answer(gather.client, gather.came, start);
         self.counters.answered += 1;
         merged
     }

@@ -44,7 +44,7 @@ impl Engine {
                 let mut edns = granted(client, refusal.edns);
                 let proven = self.take_cookie(now, client, refusal.cookie, &mut edns);
                 let (header, question) = (refusal.header, refusal.question);
-                let asker = Asker { client, header, question, edns };
+                let asker = Asker { client, came: now, header, question, edns };
                 if self.is_stranger(client) {
                     self.answer_stranger(asker, out);
                 } else if !self.is_too_much(now, asker, proven, out) {
@@ -59,7 +59,8 @@ impl Engine {
     fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
         let mut edns = granted(client, query.edns);
         let proven = self.take_cookie(now, client, query.cookie, &mut edns);
-        let asker = Asker { client, header: query.header, question: query.question, edns };
+        let (header, question) = (query.header, query.question);
+        let asker = Asker { client, came: now, header, question, edns };
         if self.is_stranger(client) {
             return self.answer_stranger(asker, out);
         }

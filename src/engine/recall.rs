@@ -62,7 +62,7 @@ impl Engine {
             self.counters.truncated += u64::from(merged.truncated);
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
-        out.answer(asker.client, start);
+        out.answer_kept(asker.client, asker.came, start);
         self.counters.answered += 1;
         self.counters.hits += 1;
         if refresh {

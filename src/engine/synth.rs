@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::outbox::{Client, Outbox};
+use super::time::Time;
 use crate::config::Zone;
 use crate::wire::HEADER_LEN;
 use crate::wire::compress::{Compressor, Style, push_pointer};
@@ -26,6 +27,8 @@ const REFRESH: [u32; 3] = [7200, 1800, 86_400];
 pub struct Asker<'a> {
     /// Where it goes.
     pub client: Client,
+    /// When its query came.
+    pub came: Time,
     /// The client's header.
     pub header: Header,
     /// The question to repeat, or nothing if it could not be read.
@@ -103,7 +106,7 @@ impl Engine {
         let start = out.octets.len();
         let message = Message::begin(&mut out.octets, asker.question);
         self.close_answer(message, asker, rcode, Mark::None, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     /// Answers that the rest comes over TCP: nothing but the question.
@@ -111,7 +114,7 @@ impl Engine {
         let start = out.octets.len();
         let message = Message::begin(&mut out.octets, asker.question);
         self.close_answer(message, asker, OptRcode::NOERROR, Mark::Truncated, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     /// Answers with one record of our own making.
@@ -134,7 +137,7 @@ impl Engine {
         }
         message.counts[0] = 1;
         self.close_answer(message, asker, OptRcode::NOERROR, Mark::Authoritative, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     fn close_answer(

@@ -55,7 +55,7 @@ impl Engine {
         if !entry.push_unchanged(now, gather, limits, &mut out.octets) {
             return false;
         }
-        out.answer(gather.client, start);
+        out.answer(gather.client, gather.came, start);
         self.counters.answered += 1;
         self.counters.unchanged += 1;
         true

@@ -60,6 +60,8 @@ pub struct Answered {
     pub client: Client,
     pub packet: Vec<u8>,
     pub at: Time,
+    pub came: Time,
+    pub kept: bool,
 }
 
 /// An engine, its clock, and what it has sent.
@@ -116,6 +118,8 @@ impl Lab {
                 client: answer.client,
                 packet: self.out.octets[answer.octets.clone()].to_vec(),
                 at: self.now,
+                came: answer.came,
+                kept: answer.kept,
             });
         }
         for link in &self.out.closes {
