@@ -1,5 +1,6 @@
 //! A query in flight: who asked what, and how far each cluster's answer is.
 
+use super::meters::Meter;
 use super::outbox::Client;
 use super::sub::{Progress, Sub};
 use super::synth::Asker;
@@ -8,6 +9,7 @@ use crate::config::{Behaviour, Plan, Route};
 use crate::wire::edns::Edns;
 use domain::base::Header;
 use domain::base::iana::Rtype;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,9 +22,19 @@ pub struct LivePlan {
     /// What each zone is, clusters and settings included, in a number: of two
     /// plans' zones with the same, the answers are the same.
     pub meanings: Vec<u64>,
+    /// What is counted of each zone, and behind them of each forward.
+    pub meters: Vec<Rc<RefCell<Meter>>>,
 }
 
 impl LivePlan {
+    /// Where what becomes of a route's questions is counted.
+    pub fn meter(&self, route: Route) -> &RefCell<Meter> {
+        match route {
+            Route::Zone(zone) => &self.meters[zone],
+            Route::Forward(forward) => &self.meters[self.plan.zones.len() + forward],
+        }
+    }
+
     /// What is behind a route; forwards are only themselves.
     pub fn meaning(&self, route: Route) -> Option<u64> {
         match route {

@@ -34,6 +34,7 @@ impl Engine {
     /// later, at the latest at its deadline (T5); tells whether it was one.
     pub fn on_query(&mut self, now: Time, client: Client, packet: &[u8], out: &mut Outbox) -> bool {
         self.merger.notes.clear();
+        self.asked = None;
         match query::parse(packet, &mut self.name) {
             Packet::NotAQuery => {
                 self.counters.not_queries += 1;
@@ -105,6 +106,7 @@ impl Engine {
             self.merger.notes.add(code, text, std::iter::empty());
             return Verdict::Bare(refused);
         };
+        self.asked = Some(route);
         match (query.qtype, route) {
             (Rtype::ANY, _) => Verdict::Any,
             // Meta types (RFC 6895, 3.1) are no data and never forwarded.

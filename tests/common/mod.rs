@@ -135,6 +135,12 @@ impl Lab {
         self.collect();
     }
 
+    /// Somebody wants to know how the servers are.
+    pub fn check_idle(&mut self, idle: Duration) {
+        self.engine.check_idle(self.now, idle, &mut self.out);
+        self.collect();
+    }
+
     pub fn query(&mut self, client: Client, packet: &[u8]) {
         self.engine.on_query(self.now, client, packet, &mut self.out);
         self.collect();
