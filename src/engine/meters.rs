@@ -292,7 +292,7 @@ mod tests {
             for (transport, _) in TRANSPORTS {
                 for (rcode, _) in RCODES {
                     let qtype = qtype.unwrap_or(Rtype::from_int(65_280));
-                    let rcode = rcode.unwrap_or(OptRcode::from_int(4000));
+                    let rcode = rcode.unwrap_or(OptRcode::from_parts(Rcode::NOERROR, 250));
                     let took = Duration::ZERO;
                     meter.answered(Counted { qtype, transport, rcode, took });
                 }
@@ -309,7 +309,7 @@ mod tests {
         let mut meter = Meter::default();
         for n in 1000..2000 {
             let qtype = Rtype::from_int(n);
-            let rcode = OptRcode::from_int(n % 4096);
+            let rcode = OptRcode::from_parts(Rcode::NOERROR, (n % 100) as u8 + 100);
             let (transport, took) = (Transport::Udp, Duration::ZERO);
             meter.answered(Counted { qtype, transport, rcode, took });
         }
