@@ -10,6 +10,7 @@ use super::batch::{Inbox, Outlet, Parcel, watch};
 use super::keys::{KeyError, Keys};
 use super::limits::{ConnectionLimits, Most};
 use super::mailbox::{Mailbox, Unread};
+use super::roster::Inquiry;
 use super::sockets::{self, Opened, Service};
 use super::tell::Teller;
 use super::{datagrams, streams, tcp_link};
@@ -75,6 +76,8 @@ pub struct Worker {
     pub teller: Teller,
     served: Served,
     unread: Unread,
+    /// Clients' connections that are open, over TCP and over TLS.
+    pub connections: [usize; 2],
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
 }
@@ -119,6 +122,7 @@ impl Worker {
             teller: Teller::default(),
             served,
             unread: Unread::default(),
+            connections: [0; 2],
             turned_away: 0,
         }
     }
@@ -313,14 +317,27 @@ pub async fn flush_rounds(shared: Shared) {
     }
 }
 
-/// Takes over new configurations.
-async fn take_plans(shared: Shared, mut plans: mpsc::UnboundedReceiver<Served>) {
-    while let Some(served) = plans.recv().await {
+/// What a worker is told from outside.
+pub enum Order {
+    /// To serve this from now on.
+    Serve(Served),
+    /// To say how it is doing.
+    Tell(Inquiry),
+}
+
+/// Does what it is told.
+async fn take_orders(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
         let mut worker = shared.borrow_mut();
         let worker = &mut *worker;
         let now = worker.now();
-        worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
-        worker.served = served;
+        match order {
+            Order::Serve(served) => {
+                worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
+                worker.served = served;
+            }
+            Order::Tell(inquiry) => inquiry.answer(worker, now),
+        }
         worker.flush(&shared);
     }
 }
@@ -360,8 +377,8 @@ pub struct Birth {
     pub secrets: Secrets,
     /// Its own sockets.
     pub listeners: Vec<Opened>,
-    /// What it is to serve from then on.
-    pub plans: mpsc::UnboundedReceiver<Served>,
+    /// What it is told from then on.
+    pub orders: mpsc::UnboundedReceiver<Order>,
     /// Whether it is to stop.
     pub stopped: watch::Receiver<bool>,
     /// How many TCP clients there may be.
@@ -384,7 +401,7 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { served, seed, secrets, listeners: opened, plans, mut stopped, limits } = birth;
+    let Birth { served, seed, secrets, listeners: opened, orders, mut stopped, limits } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -401,7 +418,7 @@ async fn serve(birth: Birth) -> io::Result<()> {
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
         tokio::task::spawn_local(flush_rounds(shared.clone())),
-        tokio::task::spawn_local(take_plans(shared.clone(), plans)),
+        tokio::task::spawn_local(take_orders(shared.clone(), orders)),
     ];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
