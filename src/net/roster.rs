@@ -20,6 +20,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How a worker is doing.
 #[derive(Debug, Clone)]
 pub struct WorkerVitals {
+    /// A number that no other worker of this process ever has.
+    pub worker: usize,
     /// Its engine.
     pub engine: Vitals,
     /// Clients' connections that are open, over TCP and over TLS.
@@ -44,6 +46,7 @@ impl Inquiry {
         }
         // Who asked may have lost patience.
         let _ = self.reply.send(WorkerVitals {
+            worker: worker.number,
             engine: worker.engine.vitals(now),
             connections: worker.connections,
             turned_away: worker.turned_away,

@@ -169,6 +169,7 @@ impl Running {
             group.sockets.push(own);
             let (sender, orders) = mpsc::unbounded_channel();
             let birth = worker::Birth {
+                number: self.started,
                 served: served.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,

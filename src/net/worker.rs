@@ -76,6 +76,8 @@ pub struct Worker {
     pub teller: Teller,
     served: Served,
     unread: Unread,
+    /// Its number, which no other worker of this process ever has.
+    pub number: usize,
     /// Clients' connections that are open, over TCP and over TLS.
     pub connections: [usize; 2],
     /// Connections closed at once because there were too many.
@@ -122,6 +124,7 @@ impl Worker {
             teller: Teller::default(),
             served,
             unread: Unread::default(),
+            number: 0,
             connections: [0; 2],
             turned_away: 0,
         }
@@ -369,6 +372,8 @@ pub async fn keep_time(shared: Shared) {
 
 /// What a worker begins with.
 pub struct Birth {
+    /// Its number.
+    pub number: usize,
     /// What it serves.
     pub served: Served,
     /// For its randomness (U2).
@@ -401,7 +406,8 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { served, seed, secrets, listeners: opened, orders, mut stopped, limits } = birth;
+    let Birth { number, served, seed, secrets, listeners: opened, orders, mut stopped, limits } =
+        birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -413,7 +419,8 @@ async fn serve(birth: Birth) -> io::Result<()> {
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
-    let worker = Worker::new(engine, served, sockets);
+    let mut worker = Worker::new(engine, served, sockets);
+    worker.number = number;
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
