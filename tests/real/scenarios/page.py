@@ -113,6 +113,24 @@ def down(check, browser, b):
                browser.js("return [window.opened, String(getSelection())]"), [1, Z])
 
 
+def unseen(check, browser):
+    browser.js("window.counts = []; document.addEventListener('visibilitychange', () =>"
+               " counts.push(performance.getEntriesByType('resource').length))")
+    page = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    time.sleep(4)
+    browser.driver.close()
+    browser.driver.switch_to.window(page)
+    browser.until(lambda: len(browser.js("return counts")) == 2)
+    counts = browser.js("return counts")
+    # The one that was under way may come to its end.
+    check.that("nothing is asked while the page cannot be seen",
+               len(counts) == 2 and counts[1] - counts[0] <= 1, counts)
+    asked = "return performance.getEntriesByType('resource').length"
+    check.that("and it goes on when it can", browser.until(
+        lambda: browser.js(asked) > counts[-1] + 1), browser.js(asked))
+
+
 def gone(bed, check, browser, daemon, words):
     url = admin(daemon)
     daemon.end()
@@ -171,6 +189,7 @@ def run(bed, check):
         b.send(signal.SIGCONT)
         check.that("it answers again: it is up", browser.until(
             lambda: row(browser, "b-") == "up" and row(browser, b.at) == "up"), browser.js(ROWS))
+        unseen(check, browser)
         browser.collect()
         check.same("the console is silent", browser.console, [])
         gone(bed, check, browser, daemon, words)
