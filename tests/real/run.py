@@ -18,7 +18,8 @@ from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
              "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
-             "languages", "glibc", "delegation"]
+             "languages", "glibc", "delegation",
+             "alerts"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 700
