@@ -26,7 +26,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-LANGUAGES = {"corefile", "yaml", "ini", "conf", "json", "python", "zone", "promql", "text", "toml"}
+LANGUAGES = {"corefile", "yaml", "ini", "conf", "json", "python", "zone", "promql", "text", "toml",
+             "javascript"}
 
 # Why a command is not run, by document and how its line begins.
 NOT_RUN = {

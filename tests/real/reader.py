@@ -44,6 +44,7 @@ def pods(net):
             host = f"{service}-{n}.{service}.default.svc"
             lines += [f"{host} A {net}.{subnet}.{n + 1}", f"{service}.default.svc A {net}.{subnet}.{n + 1}"]
             lines += [f"_{name}._tcp.{service}.default.svc SRV 0 50 {port} {host}" for name, port in names]
+    lines.append('mongo.default.svc TXT "replicaSet=shop&authSource=admin"')
     return "\n".join(lines) + "\n"
 
 
@@ -67,6 +68,19 @@ def prepare(bed):
         for host in hosts:
             bed.knot(zones, host=host, port=53)
     bed.knot({"example.net.": zone_text("example", suffix="example.net.")}, host="192.0.2.53", port=53)
+
+
+def replica_set(bed):
+    """The members of docs/mongodb.md, by the names the document gives them."""
+    names = [f"{prefix}-mongo-{n}.mongo.default.svc.distributed.local={net}.4.{n + 1}"
+             for prefix, net in (("a", "10.8"), ("b", "10.9"))
+             for n in range(next(count for name, _, count in PODS[net] if name == "mongo"))]
+    words = [sys.executable, pathlib.Path(__file__).with_name("mongod.py"), "shop", *names]
+    bed.server(words, 27017).read_until("ready")
+
+
+# What a document has beside the network.
+MORE = {"mongodb.md": replica_set}
 
 
 class Terminal:
@@ -186,6 +200,7 @@ def main():
     check, end = Checks(), time.monotonic() + DOCUMENT_TIME
     with Bed(binary) as bed:
         prepare(bed)
+        MORE.get(pathlib.Path(name).name, lambda _: None)(bed)
         home = bed.dir / "home"
         home.mkdir()
         for part in ("deploy", "docs"):
