@@ -44,6 +44,9 @@ NOT_RUN = {
         "scripts/dependencies": "a step of scripts/test",
         "resolvectl": "changes systemd-resolved of the machine",
     },
+    "moving-from-the-plugin.md": {
+        "sh compare 10.0.0.10-53": "there is no CoreDNS with the plugin here",
+    },
     "tutorial.md": {
         "cargo install": "builds; scripts/test has built it",
         "sudo apt-get": "a step of scripts/test",
@@ -203,6 +206,29 @@ def matches(expected, printed):
         pattern += ".*".join(parts).replace(re.escape("\0"), r"(\d+)") + r"\n"
     got = re.fullmatch(pattern, "".join(line + "\n" for line in plain(printed)))
     return bool(got) and all(int(ttl) <= limit for ttl, limit in zip(got.groups(), limits))
+
+
+def unwritten(page, texts):
+    """Of these texts of the program, those that a page does not have."""
+    written = " ".join(page.read_text().split())
+    return sorted(text for text in texts if text not in written)
+
+
+def ede_texts():
+    """The texts of extended DNS errors in the code."""
+    found = set()
+    for path in (ROOT / "src/engine").rglob("*.rs"):
+        code = path.read_text().split("#[cfg(test)]")[0]
+        if "ExtendedErrorCode::" in code:
+            found |= set(re.findall(r'let text = "([^"]+)"', code))
+            found |= set(re.findall(r'notes\s*\.add\([^,]+,\s*"([^"]+)"', code))
+    return found
+
+
+def directives():
+    """The directives of a Corefile, by the code that reads them."""
+    code = (ROOT / "src/corefile/directives/mod.rs").read_text()
+    return re.findall(r'"([a-z-]+)"', re.search(r"KNOWN[^=]*= \[(.*?)\];", code, re.S)[1])
 
 
 def anchors(path):

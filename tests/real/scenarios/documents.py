@@ -35,6 +35,14 @@ def run(bed, check):
     except documents.Unclear as why:
         check.fail("what is not run has a reason", str(why))
 
+    page = documents.ROOT / "docs/reference.md"
+    texts, directives = documents.ede_texts(), documents.directives()
+    check.that("(the code has EDE texts and directives)", len(texts) > 6 and len(directives) > 8,
+               (texts, directives))
+    check.same("reference.md has every EDE text of the code", documents.unwritten(page, texts), [])
+    check.same("reference.md has every directive", documents.unwritten(
+        page, [f"| `{name}" for name in directives]), [])
+
     code, _, told = bed.run(*UNSHARE, "ip", "link", "set", "lo", "up")
     if code:
         check.skip("the commands of the documents", "no namespaces: " + told.strip())
