@@ -42,12 +42,11 @@ NOT_RUN = {
         "scripts/soak": "measures, for as long as it is told",
         "scripts/instructions": "a step of scripts/test",
         "scripts/dependencies": "a step of scripts/test",
-        "resolvectl": "changes systemd-resolved of the machine",
     },
-    "moving-from-the-plugin.md": {
+    "docs/moving-from-the-plugin.md": {
         "sh compare 10.0.0.10-53": "there is no CoreDNS with the plugin here",
     },
-    "tutorial.md": {
+    "docs/tutorial.md": {
         "cargo install": "builds; scripts/test has built it",
         "sudo apt-get": "a step of scripts/test",
     },
@@ -117,8 +116,14 @@ def documents():
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def called(path):
+    """How a document is named in what is told of it."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
 def read(path):
     """The blocks and stops of a document, in order."""
+    name = called(path)
     found, fence, heading, last = [], None, None, None
     before_blank, in_list = True, False
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -126,7 +131,7 @@ def read(path):
             mark, indent, info, began, lines = fence
             if line.strip() == mark:
                 text = "".join(row.removeprefix(indent) + "\n" for row in lines)
-                block = Block(path.name, began, info, text, heading)
+                block = Block(name, began, info, text, heading)
                 block.verify()
                 found.append(block)
                 last, fence = _attach(last, block), None
@@ -139,14 +144,14 @@ def read(path):
         elif line.startswith("#"):
             heading, last = line, None
         elif stop := re.match(r"<!-- stop (\S+) -->$", line):
-            found.append(Stop(path.name, number, stop[1]))
+            found.append(Stop(name, number, stop[1]))
         elif line.startswith("    ") and before_blank and not in_list:
-            raise Unclear(f"{path.name}:{number}: an indented block: write a fence and its language")
+            raise Unclear(f"{name}:{number}: an indented block: write a fence and its language")
         if line and not line.startswith(" "):
             in_list = bool(re.match(r"([-*]|\d+\.) ", line))
         before_blank = not line.strip()
     if fence:
-        raise Unclear(f"{path.name}:{fence[3]}: this block has no end")
+        raise Unclear(f"{name}:{fence[3]}: this block has no end")
     return found
 
 
@@ -164,7 +169,7 @@ def _attach(last, block):
 def unused_reasons(blocks):
     """Reasons that no block needs any more."""
     used = {(block.document, start) for block in blocks for start, _ in block.why_not()}
-    names = {path.name for path in documents()}
+    names = {called(path) for path in documents()}
     return [(name, start) for name, starts in NOT_RUN.items() if name in names
             for start in starts if (name, start) not in used]
 

@@ -24,8 +24,8 @@ def run(bed, check):
         try:
             blocks[path] = documents.read(path)
         except documents.Unclear as why:
-            check.fail(f"{path.name} can be followed", str(why))
-        check.same(f"{path.name}: every link leads somewhere", documents.broken_links(path), [])
+            check.fail(f"{documents.called(path)} can be followed", str(why))
+        check.same(f"{documents.called(path)}: every link leads somewhere", documents.broken_links(path), [])
     skipped = [block for found in blocks.values() for block in found
                if isinstance(block, documents.Block) and "norun" in block.words]
     try:
@@ -67,7 +67,7 @@ def follow(bed, check, path):
     counts = re.search(r"^(\d+) passed, (\d+) failed\n\Z", out, re.M)
     print(out[:counts.start()] if counts else out, end="", flush=True)
     if counts is None:
-        check.fail(f"{path.name} goes on to its end", f"exit code {code}\n{told}")
+        check.fail(f"{documents.called(path)} goes on to its end", f"exit code {code}\n{told}")
         return
     check.passed += int(counts[1])
     check.failed += int(counts[2])
