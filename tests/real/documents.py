@@ -9,8 +9,8 @@ language; what follows it is for this runner and is not shown to readers:
   ```sh daemon      one command that goes on, as in a terminal of its own; the next block
                     runs when it has printed the text behind it, or else 'ready'
   ```sh norun       not run: NOT_RUN below has to say why
-  ```text           behind an sh block, under the same heading: what that printed
-  ```text aside     prints nothing of the sort: it is to be looked at
+  ```text           the first behind an sh block, under the same heading: what that printed
+  ```text aside     is not what it printed: to be looked at, as is text behind no sh block
   ```LANGUAGE file=NAME   a file; it is written when its turn comes
   ```LANGUAGE       of LANGUAGES: to be looked at
   <!-- stop WORD --> Ctrl-C for the daemon block whose command is WORD
@@ -160,9 +160,10 @@ def _attach(last, block):
     if block.language == "sh":
         return block
     if block.language == "text" and not block.words:
-        if last is None or last.output:
-            raise block.unclear("no commands stand before this output: write ```text aside")
-        last.output = block
+        if last and last.output:
+            raise block.unclear("the commands before it have their output: write ```text aside")
+        if last:
+            last.output = block
     return last
 
 
