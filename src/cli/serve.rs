@@ -89,6 +89,9 @@ pub(super) struct Serve {
     /// Connections of one client address
     #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp_per_client)]
     max_tcp_per_client: usize,
+    /// Where to serve the status page and metrics over HTTP [default: nowhere]; repeatable
+    #[arg(long, value_name = "ADDR:PORT")]
+    admin: Vec<String>,
     /// Worker threads [default: the cores]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<NonZeroUsize>,
@@ -165,12 +168,14 @@ impl Serve {
         let listen_tls = self.listen_tls.iter();
         let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
         let allow = self.allow.iter().map(|word| words::network("--allow", word));
+        let admin = self.admin.iter().map(|word| words::admin("--admin", word));
         let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         let settings = Settings {
             behaviour,
             listen: listen.collect::<Result<_, _>>()?,
             listen_tls: listen_tls.collect::<Result<_, _>>()?,
             identity: identity.map(|(cert, key)| Identity { cert, key }),
+            admin: admin.collect::<Result<_, _>>()?,
             allow: allow.collect::<Result<_, _>>()?,
             answer_rate: self.rate_limit,
             cookies_above: self.require_cookies_above,

@@ -106,6 +106,8 @@ pub struct Settings {
     pub listen_tls: Vec<SocketAddr>,
     /// Who we are there.
     pub identity: Option<Identity>,
+    /// Where the admin server is reached, over HTTP; it is off if nowhere.
+    pub admin: Vec<SocketAddr>,
     /// Who may ask; everybody if nobody is named.
     pub allow: Vec<IpNet>,
     /// UDP answers a second to one client network; 0 for no limit.
@@ -146,6 +148,7 @@ impl Default for Settings {
             listen: Vec::new(),
             listen_tls: Vec::new(),
             identity: None,
+            admin: Vec::new(),
             allow: Vec::new(),
             answer_rate: 0,
             cookies_above: 0,

@@ -18,7 +18,7 @@ from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
              "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
-             "languages", "glibc", "documents"]
+             "languages", "glibc", "page", "documents"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 900
