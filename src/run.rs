@@ -184,12 +184,13 @@ fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
     read.plans.iter().for_each(warn);
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
+    let admin = admin_addresses(&read.plans);
     let mut running = Running::start(&load(read.plans)?)?;
-    for plan in running.plans() {
-        for line in plan.summary() {
-            println!("{line}");
-        }
+    let plans = running.plans();
+    for line in plans.iter().flat_map(Plan::summary) {
+        println!("{line}");
     }
+    reloader.show(&running, &plans, &admin)?;
     println!("ready");
     loop {
         match signals.wait(&mut running)? {
@@ -197,8 +198,16 @@ fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
             wake => reloader.reload(&mut running, wake == Wake::Hangup),
         }
     }
+    running.close();
+    let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
+    signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     running.stop();
     Ok(())
+}
+
+/// Where the admin server is to be reached, by all plans together.
+pub(crate) fn admin_addresses(plans: &[Plan]) -> Vec<SocketAddr> {
+    plans.iter().flat_map(|plan| plan.settings.admin.clone()).collect()
 }
 
 /// What an operator should know before the daemon serves.

@@ -42,12 +42,15 @@ impl Serve {
         let listen_tls = self.listen_tls.iter();
         let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
         let allow = self.allow.iter().map(|word| words::network("--allow", word));
+        let admin = self.admin.iter().map(|word| words::admin("--admin", word));
         let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         let settings = Settings {
             behaviour,
             listen: listen.collect::<Result<_, _>>()?,
             listen_tls: listen_tls.collect::<Result<_, _>>()?,
             identity: identity.map(|(cert, key)| Identity { cert, key }),
+            admin: admin.collect::<Result<_, _>>()?,
+            lame_duck: self.lame_duck,
             allow: allow.collect::<Result<_, _>>()?,
             answer_rate: self.rate_limit,
             cookies_above: self.require_cookies_above,

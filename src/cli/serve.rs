@@ -2,7 +2,7 @@
 //! is what `gathersrv help FLAG`, the manual page and docs/reference.md say.
 
 use super::LogLevel;
-use super::values::{Missing, Order, Truncated, cache_for, deadline, span, workers};
+use super::values::{Missing, Order, Truncated, cache_for, deadline, lame_duck, span, workers};
 use crate::config::Settings;
 use crate::wire::edns::DEFAULT_PAYLOAD;
 use clap::{Args, ValueHint};
@@ -297,6 +297,31 @@ pub(super) struct Serve {
     /// There is no directive for it: give it beside --config.
     #[arg(long, value_name = "WHAT", default_value = "records", help_heading = ANSWERS)]
     pub(super) truncated: Truncated,
+    /// Where to serve the status page and metrics over HTTP
+    ///
+    /// An address of this host and a port, 9153 if none is given; port 0 is a free one, which
+    /// the start lines tell. Repeatable. There are / (the page), /status.json, /metrics for
+    /// Prometheus, /health, /ready, /ready?strict (every cluster has a live server) and
+    /// /config (what 'gathersrv check' prints).
+    ///
+    /// It has no login and changes nothing: who reaches it may see all of it.
+    ///
+    /// Default: nowhere.
+    ///
+    /// In a Corefile: prometheus [ADDR], health [ADDR], ready [ADDR]
+    ///
+    /// Example: --admin 127.0.0.1:9153
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) admin: Vec<String>,
+    /// How long to serve on after SIGTERM, and say that it is not ready
+    ///
+    /// Whoever sends queries here according to /ready has this time to stop doing so. Queries
+    /// are answered as ever, connections are accepted; then the daemon ends. A second SIGTERM
+    /// ends the wait. At most 10 minutes.
+    ///
+    /// In a Corefile: health { lameduck TIME }
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = lame_duck)]
+    pub(super) lame_duck: Duration,
     /// Worker threads
     ///
     /// From 1 to 1024, each with sockets and memory of its own. Equal questions come to the

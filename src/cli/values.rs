@@ -1,6 +1,6 @@
 //! Values of flags: words to choose from, and numbers and times with bounds.
 
-use crate::config::{Behaviour, DEADLINES};
+use crate::config::{Behaviour, DEADLINES, LAME_DUCKS};
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -48,6 +48,11 @@ pub(super) fn cache_for(word: &str) -> Result<Duration, String> {
 
 pub(super) fn span(word: &str) -> Result<Duration, String> {
     humantime::parse_duration(word).map_err(|error| format!("{error}; write a time such as '30s'"))
+}
+
+pub(super) fn lame_duck(word: &str) -> Result<Duration, String> {
+    let time = span(word)?;
+    if time <= LAME_DUCKS { Ok(time) } else { Err("write a time up to '10m'".into()) }
 }
 
 pub(super) fn workers(word: &str) -> Result<NonZeroUsize, String> {
