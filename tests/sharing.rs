@@ -122,3 +122,25 @@ fn t5_answers_held_for_a_deadline_left_in_one_burst() {
     }
     lab.assert_idle();
 }
+
+#[test]
+fn each_answer_says_when_its_own_query_came_and_whether_it_was_kept() {
+    let mut lab = Lab::new(&[&TWO[..], &["--cache", "100"]].concat());
+    let name = "s.distributed.local.";
+    let first = lab.now;
+    lab.query(from(1, Transport::Udp), &query(1, name).packet());
+    lab.pass(Duration::from_millis(20));
+    let second = lab.now;
+    lab.query(from(2, Transport::Udp), &query(2, name).packet());
+    lab.pass(Duration::from_millis(10));
+    answer_all(&mut lab, "x");
+    let came: Vec<_> = lab.take_answers().iter().map(|a| (a.came, a.kept)).collect();
+    assert_eq!(came, [(first, false), (second, false)]);
+    lab.pass(Duration::from_millis(10));
+    let third = lab.now;
+    for (id, text) in [(3, name), (4, "not.ours.")] {
+        lab.query(from(u64::from(id), Transport::Udp), &query(id, text).packet());
+    }
+    let came: Vec<_> = lab.take_answers().iter().map(|a| (a.came, a.kept)).collect();
+    assert_eq!(came, [(third, true), (third, false)]);
+}

@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::sub::Progress;
 use super::time::Time;
 use crate::config::Route;
-use domain::base::iana::Rcode;
+use domain::base::iana::{OptRcode, Rcode};
 
 /// Every cluster asked says that there is no such name.
 fn nobody_has_it(gather: &Gather) -> bool {
@@ -50,7 +50,7 @@ impl Engine {
         let start = out.octets.len();
         let merged = if background {
             // Nobody is to have it; it is merged for what it is worth.
-            let merged = self.merge_into(now, index, out);
+            let (_, merged) = self.merge_into(now, index, out);
             out.octets.truncate(start);
             merged
         } else {
@@ -113,18 +113,30 @@ impl Engine {
     /// Answers the client that a gather is for at the moment.
     fn answer(&mut self, now: Time, index: u32, out: &mut Outbox) -> Option<Merged> {
         let start = out.octets.len();
-        let merged = self.merge_into(now, index, out);
-        out.answer(self.gathers[index as usize].client, start);
+        let (rcode, merged) = self.merge_into(now, index, out);
+        let gather = &self.gathers[index as usize];
+        out.answer(gather.client, gather.came, start);
         self.counters.answered += 1;
+        let mut meter = gather.plan.meter(gather.route).borrow_mut();
+        meter.answered(gather.asker().counted(rcode, now));
+        let failed =
+            || if rcode == OptRcode::SERVFAIL { Completeness::Failed } else { Completeness::Whole };
+        let completeness = merged.map_or_else(failed, |merged| merged.completeness);
+        meter.gathered(now, gather.subs(), completeness);
+        drop(meter);
         merged
     }
 
     /// Writes a gather's answer; says what it is worth, if it was merged.
-    fn merge_into(&mut self, now: Time, index: u32, out: &mut Outbox) -> Option<Merged> {
+    fn merge_into(
+        &mut self,
+        now: Time,
+        index: u32,
+        out: &mut Outbox,
+    ) -> (OptRcode, Option<Merged>) {
         let gather = &self.gathers[index as usize];
         let Route::Zone(zone) = gather.route else {
-            self.relay(index, out);
-            return None;
+            return (self.relay(index, out), None);
         };
         let plan = gather.plan.clone();
         let zone = &plan.plan.zones[zone];
@@ -132,6 +144,6 @@ impl Engine {
         self.counters.truncated += u64::from(merged.truncated);
         self.counters.too_long += u64::from(self.merger.too_long);
         self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
-        Some(merged)
+        (OptRcode::from_rcode(merged.rcode), Some(merged))
     }
 }

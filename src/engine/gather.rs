@@ -1,5 +1,6 @@
 //! A query in flight: who asked what, and how far each cluster's answer is.
 
+use super::meters::Meter;
 use super::outbox::Client;
 use super::sub::{Progress, Sub};
 use super::synth::Asker;
@@ -8,6 +9,7 @@ use crate::config::{Behaviour, Plan, Route};
 use crate::wire::edns::Edns;
 use domain::base::Header;
 use domain::base::iana::Rtype;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,9 +22,19 @@ pub struct LivePlan {
     /// What each zone is, clusters and settings included, in a number: of two
     /// plans' zones with the same, the answers are the same.
     pub meanings: Vec<u64>,
+    /// What is counted of each zone, and behind them of each forward.
+    pub meters: Vec<Rc<RefCell<Meter>>>,
 }
 
 impl LivePlan {
+    /// Where what becomes of a route's questions is counted.
+    pub fn meter(&self, route: Route) -> &RefCell<Meter> {
+        match route {
+            Route::Zone(zone) => &self.meters[zone],
+            Route::Forward(forward) => &self.meters[self.plan.zones.len() + forward],
+        }
+    }
+
     /// What is behind a route; forwards are only themselves.
     pub fn meaning(&self, route: Route) -> Option<u64> {
         match route {
@@ -61,6 +73,8 @@ pub struct Gather {
     pub live: bool,
     /// Who asked.
     pub client: Client,
+    /// When its query came.
+    pub came: Time,
     /// The client's header: ID and flags.
     pub header: Header,
     /// The client's question, to the octet: name, type and class.
@@ -73,7 +87,7 @@ pub struct Gather {
     pub route: Route,
     /// How it is being asked.
     pub phase: Phase,
-    /// When it came.
+    /// When it began.
     pub started: Time,
     /// When it is answered, at the latest.
     pub deadline: Time,
@@ -103,6 +117,7 @@ impl Gather {
         Gather {
             live: false,
             client,
+            came: Time::default(),
             header,
             question: Vec::new(),
             edns: None,
@@ -128,6 +143,7 @@ impl Gather {
     pub fn asker(&self) -> Asker<'_> {
         Asker {
             client: self.client,
+            came: self.came,
             header: self.header,
             question: &self.question,
             edns: self.edns,
@@ -137,6 +153,7 @@ impl Gather {
     /// Makes `asker` the one that is answered next.
     pub fn set_asker(&mut self, asker: Asker<'_>) {
         self.client = asker.client;
+        self.came = asker.came;
         self.header = asker.header;
         self.question.clear();
         self.question.extend_from_slice(asker.question);
@@ -198,17 +215,17 @@ impl Gather {
     }
 
     /// Adds a client, reusing what an earlier query left.
-    pub fn add_waiter(&mut self, now: Time, asker: Asker<'_>) {
+    pub fn add_waiter(&mut self, asker: Asker<'_>) {
         if self.used_waiters == self.waiters.len() {
             self.waiters.push(Waiter {
                 client: asker.client,
                 header: asker.header,
                 question: Vec::new(),
                 edns: None,
-                came: now,
+                came: asker.came,
             });
         }
-        self.waiters[self.used_waiters].set(now, asker);
+        self.waiters[self.used_waiters].set(asker);
         self.used_waiters += 1;
     }
 
@@ -223,6 +240,7 @@ impl Gather {
         let waiter = &mut self.waiters[self.answered];
         self.answered += 1;
         self.client = waiter.client;
+        self.came = waiter.came;
         self.header = waiter.header;
         std::mem::swap(&mut self.question, &mut waiter.question);
         self.edns = waiter.edns;

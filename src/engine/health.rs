@@ -20,6 +20,8 @@ pub struct Health {
     missed: u32,
     /// When it was last heard.
     heard_at: Option<Time>,
+    /// When it was taken out, or heard first or again.
+    since: Option<Time>,
     /// The pause before the next probe; set while it is out.
     pause: Option<Duration>,
 }
@@ -34,8 +36,27 @@ impl Health {
     /// whether it was out.
     pub fn heard(&mut self, now: Time) -> bool {
         self.missed = 0;
-        self.heard_at = Some(now);
-        self.pause.take().is_some()
+        let first = self.heard_at.replace(now).is_none();
+        let was_out = self.pause.take().is_some();
+        if first || was_out {
+            self.since = Some(now);
+        }
+        was_out
+    }
+
+    /// Questions it left unanswered since it was last heard.
+    pub fn has_missed(self) -> u32 {
+        self.missed
+    }
+
+    /// When it was last heard.
+    pub fn heard_at(self) -> Option<Time> {
+        self.heard_at
+    }
+
+    /// Since when it is out, or answers; nothing if neither is known.
+    pub fn since(self) -> Option<Time> {
+        self.since
     }
 
     /// Something has come from it within this time.
@@ -54,6 +75,7 @@ impl Health {
             return false;
         }
         self.pause = Some(PROBE_PAUSES.0);
+        self.since = Some(now);
         true
     }
 

@@ -28,7 +28,9 @@ mod guard;
 mod health;
 mod ids;
 mod links;
+mod live;
 pub mod merge;
+pub mod meters;
 mod outbox;
 mod probe;
 mod query;
@@ -47,6 +49,7 @@ mod suspect;
 mod synth;
 mod time;
 mod unchanged;
+mod vitals;
 mod wheel;
 
 pub use cookies::Secrets;
@@ -58,19 +61,21 @@ pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
 pub use sub::Failure;
 pub use time::Time;
+pub use vitals::{ServerVitals, State, Vitals};
 
-use crate::config::{Plan, Tls, Zone};
+use crate::config::{Plan, Route, Tls};
 use crate::wire::name::FlatName;
 use admit::Door;
 use ahash::RandomState;
 use cookies::Baker;
 use gather::{Gather, LivePlan};
 use links::{Links, Slot};
+use live::live;
 use merge::Merger;
+use meters::Meter;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,44 +100,6 @@ fn kept(plan: &Plan) -> usize {
     settings.cache.max(settings.keep).div_ceil(settings.workers.get())
 }
 
-/// Makes the plan's servers known to the engine.
-fn live(
-    plan: Arc<Plan>,
-    links: &mut Links,
-    baker: &Baker,
-    own: &mut HashSet<[u8; 8]>,
-) -> Rc<LivePlan> {
-    let servers: Vec<usize> = plan.servers.iter().map(|server| links.server(server)).collect();
-    for (&server, question) in servers.iter().zip(probe::questions(&plan)) {
-        let known = &mut links.servers[server];
-        known.probe_question = question;
-        known.guard.client_cookie = baker.shown_to(known.addr);
-        own.insert(known.guard.client_cookie);
-    }
-    let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
-    Rc::new(LivePlan { plan, servers, meanings })
-}
-
-/// Everything an answer from this zone depends on.
-fn meaning(plan: &Plan, zone: &Zone) -> u64 {
-    let clusters = zone.clusters.iter();
-    let servers: Vec<_> = clusters.flat_map(|c| &c.servers).map(|&n| &plan.servers[n]).collect();
-    let mut hasher = std::hash::DefaultHasher::new();
-    // What Debug shows is all there is; the order of the servers aside, which
-    // are numbered anew in each plan.
-    let clusters: Vec<_> =
-        zone.clusters.iter().map(|c| (&c.suffix, &c.prefix, c.servers.len())).collect();
-    let mut settings = plan.settings.clone();
-    settings.listen.clear();
-    settings.listen_tls.clear();
-    settings.identity = None;
-    settings.allow.clear();
-    settings.behaviour = zone.behaviour.clone();
-    format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
-    plan.forwards.is_empty().hash(&mut hasher);
-    hasher.finish()
-}
-
 /// One engine serves one worker: it has one owner and no locks.
 pub struct Engine {
     plan: Rc<LivePlan>,
@@ -155,6 +122,10 @@ pub struct Engine {
     door: Door,
     merger: Merger,
     counters: Counters,
+    /// What is counted of questions for no zone or forward.
+    stray: Meter,
+    /// Where the question at hand was routed.
+    asked: Option<Route>,
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
@@ -191,7 +162,7 @@ impl Engine {
         let kept = kept(&plan);
         let mut links = Links::new(rng, slots);
         let mut door = Door::new();
-        let plan = live(plan, &mut links, &baker, &mut door.own);
+        let plan = live(plan, None, &mut links, &baker, &mut door.own);
         Engine {
             plan,
             links,
@@ -208,6 +179,8 @@ impl Engine {
             door,
             merger,
             counters: Counters::default(),
+            stray: Meter::default(),
+            asked: None,
             name: FlatName::root(),
             folded: FlatName::root(),
             moved: Vec::new(),
@@ -222,7 +195,8 @@ impl Engine {
     pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
         self.store.bound(kept(&plan));
         self.door.own.clear();
-        self.plan = live(plan, &mut self.links, &self.baker, &mut self.door.own);
+        let before = self.plan.clone();
+        self.plan = live(plan, Some(&before), &mut self.links, &self.baker, &mut self.door.own);
         let mut gone = vec![true; self.links.servers.len()];
         for &server in &self.plan.servers {
             gone[server] = false;

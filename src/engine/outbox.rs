@@ -6,6 +6,7 @@
 //! to where the kernel will read them.
 
 use super::links::LinkId;
+use super::time::Time;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
@@ -46,6 +47,10 @@ pub struct Client {
 pub struct Answer {
     /// Where it goes.
     pub client: Client,
+    /// When the query came.
+    pub came: Time,
+    /// No cluster was asked for it: it had been kept.
+    pub kept: bool,
     /// Its octets in the outbox.
     pub octets: Range<usize>,
 }
@@ -121,9 +126,16 @@ impl Outbox {
             && self.notices.is_empty()
     }
 
-    /// An answer has been written from `start` on.
-    pub(super) fn answer(&mut self, client: Client, start: usize) {
-        self.answers.push(Answer { client, octets: start..self.octets.len() });
+    /// An answer to a query that came then has been written from `start` on.
+    pub(super) fn answer(&mut self, client: Client, came: Time, start: usize) {
+        let octets = start..self.octets.len();
+        self.answers.push(Answer { client, came, kept: false, octets });
+    }
+
+    /// The same with one that had been kept.
+    pub(super) fn answer_kept(&mut self, client: Client, came: Time, start: usize) {
+        let octets = start..self.octets.len();
+        self.answers.push(Answer { client, came, kept: true, octets });
     }
 
     /// A sub-question has been written from `start` on.

@@ -1,4 +1,5 @@
-//! Asking servers that are out whether they are back (U5).
+//! Asking servers that are out whether they are back (U5), and idle ones whether
+//! they are there, where somebody wants to know.
 //!
 //! The question is one any server of the cluster can answer: the SOA of its
 //! zone. Whatever the reply says, a reply it is.
@@ -14,6 +15,10 @@ use crate::wire::{HEADER_LEN, message::Message};
 use domain::base::HeaderSection;
 use domain::base::iana::{Class, Rtype};
 use std::time::Duration;
+
+/// An idle server that has not answered a probe by then is asked again; this is
+/// also the pause before the first probe of one that is out.
+const CHECK_PAUSE: Duration = Duration::from_millis(250);
 
 /// A probe on its way.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +88,10 @@ impl Engine {
     pub(super) fn heard(&mut self, now: Time, server: usize, out: &mut Outbox) {
         let known = &mut self.links.servers[server];
         if !known.health.heard(now) {
+            if let Some(probe) = known.probe.take() {
+                self.probes.cancel(server as u32);
+                self.links.release(now, probe.link, probe.id, out);
+            }
             return;
         }
         out.notices.push(super::outbox::Notice::Back(known.addr));
@@ -95,40 +104,66 @@ impl Engine {
 
     /// Probes that are due. The one before has had its time.
     pub(super) fn send_probes(&mut self, now: Time, out: &mut Outbox) {
-        while let Some(server) = self.probes.pop_due(now) {
-            let known = &mut self.links.servers[server as usize];
-            if let Some(probe) = known.probe.take() {
+        while let Some(number) = self.probes.pop_due(now) {
+            let server = number as usize;
+            let unanswered = self.links.servers[server].probe.take();
+            if let Some(probe) = unanswered {
                 self.links.release(now, probe.link, probe.id, out);
             }
-            let known = &mut self.links.servers[server as usize];
-            let Some(next) = known.health.next_probe(now) else { continue };
-            self.probes.set(server, next);
-            let slot = Slot::Probe { server };
-            let transport = match self.links.servers[server as usize].stream() {
-                Transport::Tls => {
-                    // A dead connection is what took it out: another one, then.
-                    self.links.renew_stream(server as usize, now, out);
-                    Transport::Tls
+            match self.links.servers[server].health.next_probe(now) {
+                Some(next) => {
+                    self.probes.set(number, next);
+                    self.probe(now, server, out);
                 }
-                _ => Transport::Udp,
-            };
-            let claimed = self.links.claim(now, server as usize, transport, slot, out);
-            let Some((link, id)) = claimed else { continue };
-            let known = &mut self.links.servers[server as usize];
-            known.probe = Some(Probe { link, id });
-            let start = out.octets.len();
-            let message = Message::begin(&mut out.octets, &known.probe_question);
-            let mut section = HeaderSection::default();
-            section.header_mut().set_id(id);
-            section.header_mut().set_rd(true);
-            section.counts_mut().set_qdcount(1);
-            section.counts_mut().set_arcount(1);
-            edns::push_opt(&mut out.octets, DEFAULT_PAYLOAD, 0, false);
-            let header = message.start..message.start + HEADER_LEN;
-            out.octets[header].copy_from_slice(section.as_slice());
-            self.counters.probes += 1;
-            out.send(link, start);
+                // Whether an idle one is there: each silence counts, until it is
+                // taken out, or has answered.
+                None if unanswered.is_some() => {
+                    self.missed(now, server, CHECK_PAUSE, out);
+                    let health = self.links.servers[server].health;
+                    let most = self.plan.plan.settings.max_fails;
+                    if !health.is_out() && health.has_missed() < most {
+                        self.check(now, server, out);
+                    }
+                }
+                None => {}
+            }
         }
+    }
+
+    /// Asks a server that is not out whether it is there.
+    pub(super) fn check(&mut self, now: Time, server: usize, out: &mut Outbox) {
+        if self.links.servers[server].probe.is_none() {
+            self.probes.set(server as u32, (now + CHECK_PAUSE).floor());
+            self.probe(now, server, out);
+        }
+    }
+
+    fn probe(&mut self, now: Time, server: usize, out: &mut Outbox) {
+        let slot = Slot::Probe { server: server as u32 };
+        let transport = match self.links.servers[server].stream() {
+            Transport::Tls => {
+                // A dead connection is what took it out: another one, then.
+                self.links.renew_stream(server, now, out);
+                Transport::Tls
+            }
+            _ => Transport::Udp,
+        };
+        let claimed = self.links.claim(now, server, transport, slot, out);
+        let Some((link, id)) = claimed else { return };
+        let known = &mut self.links.servers[server];
+        known.probe = Some(Probe { link, id });
+        let start = out.octets.len();
+        let message = Message::begin(&mut out.octets, &known.probe_question);
+        let mut section = HeaderSection::default();
+        section.header_mut().set_id(id);
+        section.header_mut().set_rd(true);
+        section.counts_mut().set_qdcount(1);
+        section.counts_mut().set_arcount(1);
+        edns::push_opt(&mut out.octets, DEFAULT_PAYLOAD, 0, false);
+        let header = message.start..message.start + HEADER_LEN;
+        out.octets[header].copy_from_slice(section.as_slice());
+        self.counters.probes += 1;
+        out.send(link, start);
     }
 
     /// A reply to a probe.

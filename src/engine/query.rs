@@ -34,6 +34,7 @@ impl Engine {
     /// later, at the latest at its deadline (T5); tells whether it was one.
     pub fn on_query(&mut self, now: Time, client: Client, packet: &[u8], out: &mut Outbox) -> bool {
         self.merger.notes.clear();
+        self.asked = None;
         match query::parse(packet, &mut self.name) {
             Packet::NotAQuery => {
                 self.counters.not_queries += 1;
@@ -44,7 +45,7 @@ impl Engine {
                 let mut edns = granted(client, refusal.edns);
                 let proven = self.take_cookie(now, client, refusal.cookie, &mut edns);
                 let (header, question) = (refusal.header, refusal.question);
-                let asker = Asker { client, header, question, edns };
+                let asker = Asker { client, came: now, header, question, edns };
                 if self.is_stranger(client) {
                     self.answer_stranger(asker, out);
                 } else if !self.is_too_much(now, asker, proven, out) {
@@ -59,7 +60,8 @@ impl Engine {
     fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
         let mut edns = granted(client, query.edns);
         let proven = self.take_cookie(now, client, query.cookie, &mut edns);
-        let asker = Asker { client, header: query.header, question: query.question, edns };
+        let (header, question) = (query.header, query.question);
+        let asker = Asker { client, came: now, header, question, edns };
         if self.is_stranger(client) {
             return self.answer_stranger(asker, out);
         }
@@ -104,6 +106,7 @@ impl Engine {
             self.merger.notes.add(code, text, std::iter::empty());
             return Verdict::Bare(refused);
         };
+        self.asked = Some(route);
         match (query.qtype, route) {
             (Rtype::ANY, _) => Verdict::Any,
             // Meta types (RFC 6895, 3.1) are no data and never forwarded.

@@ -8,7 +8,8 @@ use super::sub::Progress;
 use super::synth::Asker;
 use super::time::Time;
 use crate::config::{OnMissing, Route};
-use domain::base::iana::Rcode;
+use domain::base::Header;
+use domain::base::iana::{OptRcode, Rcode};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -55,14 +56,24 @@ impl Engine {
         let start = out.octets.len();
         let limits = (limit(asker, settings), settings.max_udp_payload);
         let (header, question) = (&asker.header, asker.question);
-        if !entry.push_built(now, header, question, asker.edns, limits, &mut out.octets) {
+        let built = entry.push_built(now, header, question, asker.edns, limits, &mut out.octets);
+        let merged = (!built).then(|| {
             entry.gather.set_asker(asker);
             let zone = &plan.plan.zones[zone];
-            let merged = self.merger.merge(now, &entry.gather, zone, &plan.plan, &mut out.octets);
+            self.merger.merge(now, &entry.gather, zone, &plan.plan, &mut out.octets)
+        });
+        // No extended rcode is ever kept.
+        let rcode = Header::for_message_slice(&out.octets[start..]).rcode();
+        let mut meter = plan.meter(route).borrow_mut();
+        meter.answered(asker.counted(OptRcode::from_rcode(rcode), now));
+        let completeness = merged.map_or(Completeness::Whole, |merged| merged.completeness);
+        meter.gathered(now, entry.gather.subs(), completeness);
+        drop(meter);
+        if let Some(merged) = merged {
             self.counters.truncated += u64::from(merged.truncated);
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
-        out.answer(asker.client, start);
+        out.answer_kept(asker.client, asker.came, start);
         self.counters.answered += 1;
         self.counters.hits += 1;
         if refresh {

@@ -51,8 +51,8 @@ fn cut(reply: &[u8], summary: &Summary, room: usize) -> Result<Cut, Malformed> {
 }
 
 impl Engine {
-    /// Appends the answer to a forwarded query.
-    pub(super) fn relay(&mut self, index: u32, out: &mut Outbox) {
+    /// Appends the answer to a forwarded query; its rcode.
+    pub(super) fn relay(&mut self, index: u32, out: &mut Outbox) -> OptRcode {
         let gather = &self.gathers[index as usize];
         let settings = &gather.plan.plan.settings;
         let notes = &mut self.merger.notes;
@@ -71,7 +71,7 @@ impl Engine {
             let rcode = OptRcode::from_rcode(Rcode::SERVFAIL);
             let flags = Flags { rcode, aa: false, tc: false, ra: true, ad: false };
             message.end(&mut out.octets, &gather.header, flags, gather.edns, payload, notes);
-            return;
+            return rcode;
         };
         let records = HEADER_LEN + gather.question.len();
         out.octets.extend_from_slice(&sub.reply[records..kept.end]);
@@ -86,6 +86,8 @@ impl Engine {
             ra: true,
             ad: theirs.ad() && wants_ad,
         };
+        let rcode = flags.rcode;
         message.end(&mut out.octets, &gather.header, flags, gather.edns, payload, notes);
+        rcode
     }
 }

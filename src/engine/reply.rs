@@ -105,6 +105,7 @@ impl Engine {
         out: &mut Outbox,
     ) {
         self.gathers[came.index as usize].subs_mut()[came.n].unchanged = true;
+        self.meter_reply(came, summary.full_rcode());
         self.heard(now, came.attempt.server, out);
         self.accept(now, came, summary, out);
     }
@@ -134,6 +135,7 @@ impl Engine {
             Err(Unfit::HeaderOnly) if plain => self.counters.mismatched += 1,
             Err(Unfit::HeaderOnly) => self.without_opt(now, index, n, place, out),
             Ok(summary) => {
+                self.meter_reply(came, summary.full_rcode());
                 self.heard(now, attempt.server, out);
                 if summary.truncated && !self.links.transport(attempt.link).is_stream() {
                     self.counters.truncated_replies += 1;
@@ -150,6 +152,15 @@ impl Engine {
         }
     }
 
+    /// Counts what a server said.
+    fn meter_reply(&self, came: Arrival<'_>, rcode: OptRcode) {
+        let gather = &self.gathers[came.index as usize];
+        if let Some(server) = self.place_of(came.index, came.n, came.place) {
+            let cluster = gather.subs()[came.n].cluster;
+            gather.plan.meter(gather.route).borrow_mut().asked(cluster, server, Some(rcode));
+        }
+    }
+
     /// The answer of this cluster.
     fn accept(&mut self, now: Time, came: Arrival<'_>, summary: reply::Summary, out: &mut Outbox) {
         let Arrival { index, n, attempt, packet, .. } = came;
@@ -162,8 +173,12 @@ impl Engine {
             Transport::Tls => self.links.was_proven(attempt.link, attempt.sent),
         };
         let server = &mut self.links.servers[attempt.server];
+        let took = now.since(attempt.sent);
+        if !attempt.resent {
+            server.latency.add(took);
+        }
         if !attempt.resent && usual {
-            server.rtt.sample(now.since(attempt.sent));
+            server.rtt.sample(took);
         }
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
         sub.answered = Some(Source { at: now, server: server.addr, transport });

@@ -168,12 +168,24 @@ impl Engine {
     }
 
     /// The place in the cluster's list of the server an attempt went to.
-    fn place_of(&self, index: u32, n: usize, attempt: usize) -> Option<usize> {
+    pub(super) fn place_of(&self, index: u32, n: usize, attempt: usize) -> Option<usize> {
+        let sub = &self.gathers[index as usize].subs()[n];
+        self.place_of_server(index, n, sub.attempts[attempt].server)
+    }
+
+    fn place_of_server(&self, index: u32, n: usize, server: usize) -> Option<usize> {
         let gather = &self.gathers[index as usize];
-        let sub = &gather.subs()[n];
-        let server = sub.attempts[attempt].server;
-        let servers = gather.servers_of(sub.cluster);
+        let servers = gather.servers_of(gather.subs()[n].cluster);
         servers.iter().position(|&number| gather.plan.servers[number] == server)
+    }
+
+    /// Counts that a server left a sub-question unanswered.
+    fn meter_silence(&self, index: u32, n: usize, server: usize) {
+        let gather = &self.gathers[index as usize];
+        if let Some(server) = self.place_of_server(index, n, server) {
+            let cluster = gather.subs()[n].cluster;
+            gather.plan.meter(gather.route).borrow_mut().asked(cluster, server, None);
+        }
     }
 
     fn turn_to(&mut self, index: u32, n: usize, turn: usize) {
@@ -271,6 +283,8 @@ impl Engine {
         let place = self.place_of(index, n, attempt);
         let alone = !self.has_other_server(index, n, attempt);
         if state == LinkState::Closed {
+            let server = self.gathers[index as usize].subs()[n].attempts[attempt].server;
+            self.meter_silence(index, n, server);
             self.drop_attempt(now, index, n, attempt, out);
         } else {
             self.gathers[index as usize].subs_mut()[n].attempts[attempt].refused = true;
@@ -342,6 +356,7 @@ impl Engine {
             let due = attempt.sent + server.rtt.wait(1, deadline);
             let counted = attempts[..place].iter().any(|other| other.server == attempt.server);
             if !counted && answered != Some(server.addr) && (answered.is_none() || due <= now) {
+                self.meter_silence(index, n, attempt.server);
                 self.missed(now, attempt.server, deadline, out);
             }
         }

@@ -35,6 +35,11 @@ impl Rtt {
         });
     }
 
+    /// The smoothed mean, once there is a sample.
+    pub fn mean(self) -> Option<Duration> {
+        self.smoothed.map(|(mean, _)| Duration::from_micros(mean.into()))
+    }
+
     /// How long to wait for an answer to the `tries`-th try, of a question
     /// that has `deadline` in all. Each wait is a quarter as long again as the
     /// one before: with 10 % loss each way, nine tries are what it takes to

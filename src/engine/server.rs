@@ -4,6 +4,7 @@
 use super::guard::Guard;
 use super::health::Health;
 use super::links::LINKS_PER_SERVER;
+use super::meters::Latency;
 use super::outbox::Transport;
 use super::probe::Probe;
 use super::rate::Rate;
@@ -22,6 +23,8 @@ pub struct Server {
     pub guard: Guard,
     /// How long it takes.
     pub rtt: Rtt,
+    /// How long its answers took, of questions that were sent once.
+    pub latency: Latency,
     /// Whether it is worth asking.
     pub health: Health,
     /// Questions it is asked again while it is silent.
@@ -47,6 +50,7 @@ impl Server {
             tls: named.tls.clone(),
             guard: Guard::default(),
             rtt: Rtt::default(),
+            latency: Latency::default(),
             health: Health::default(),
             repeats: Rate::default(),
             probe: None,

@@ -55,7 +55,7 @@ impl Engine {
             && now < gather.started + gather.behaviour().deadline / 2
             && gather.waiters().len() < MOST;
         if equal {
-            gather.add_waiter(now, asker);
+            gather.add_waiter(asker);
             self.counters.shared += 1;
         }
         equal
@@ -76,8 +76,8 @@ fn same_question(gather: &Gather, asker: Asker<'_>, route: Route) -> bool {
 
 impl Waiter {
     /// Takes note of a client.
-    pub(super) fn set(&mut self, now: Time, asker: Asker<'_>) {
-        self.came = now;
+    pub(super) fn set(&mut self, asker: Asker<'_>) {
+        self.came = asker.came;
         self.client = asker.client;
         self.header = asker.header;
         self.question.clear();

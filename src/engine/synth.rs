@@ -1,12 +1,14 @@
 //! Answers that need no cluster: errors, the apex of a zone (Q8), ANY (Q3).
 
 use super::Engine;
+use super::meters::Counted;
 use super::outbox::{Client, Outbox};
+use super::time::Time;
 use crate::config::Zone;
-use crate::wire::HEADER_LEN;
 use crate::wire::compress::{Compressor, Style, push_pointer};
 use crate::wire::edns::Edns;
 use crate::wire::message::{Flags, Message};
+use crate::wire::{HEADER_LEN, u16_at};
 use domain::base::Header;
 use domain::base::iana::{Class, OptRcode, Rtype};
 
@@ -26,12 +28,23 @@ const REFRESH: [u32; 3] = [7200, 1800, 86_400];
 pub struct Asker<'a> {
     /// Where it goes.
     pub client: Client,
+    /// When its query came.
+    pub came: Time,
     /// The client's header.
     pub header: Header,
     /// The question to repeat, or nothing if it could not be read.
     pub question: &'a [u8],
     /// The client's OPT record.
     pub edns: Option<Edns>,
+}
+
+impl Asker<'_> {
+    /// An answer to it at the time `now`, as it is counted.
+    pub(super) fn counted(&self, rcode: OptRcode, now: Time) -> Counted {
+        let at = self.question.len().saturating_sub(4);
+        let qtype = u16_at(self.question, at).map_or(Rtype::ANY, Rtype::from_int);
+        Counted { qtype, transport: self.client.transport, rcode, took: now.since(self.came) }
+    }
 }
 
 fn push_fixed(out: &mut Vec<u8>, rtype: Rtype, ttl: u32) -> usize {
@@ -103,7 +116,7 @@ impl Engine {
         let start = out.octets.len();
         let message = Message::begin(&mut out.octets, asker.question);
         self.close_answer(message, asker, rcode, Mark::None, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     /// Answers that the rest comes over TCP: nothing but the question.
@@ -111,7 +124,7 @@ impl Engine {
         let start = out.octets.len();
         let message = Message::begin(&mut out.octets, asker.question);
         self.close_answer(message, asker, OptRcode::NOERROR, Mark::Truncated, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     /// Answers with one record of our own making.
@@ -134,7 +147,7 @@ impl Engine {
         }
         message.counts[0] = 1;
         self.close_answer(message, asker, OptRcode::NOERROR, Mark::Authoritative, out);
-        out.answer(asker.client, start);
+        out.answer(asker.client, asker.came, start);
     }
 
     fn close_answer(
@@ -152,5 +165,10 @@ impl Engine {
         let notes = &self.merger.notes;
         message.end(&mut out.octets, &asker.header, flags, asker.edns, payload, notes);
         self.counters.answered += 1;
+        let counted = asker.counted(rcode, asker.came);
+        match self.asked {
+            Some(route) => self.plan.meter(route).borrow_mut().answered(counted),
+            None => self.stray.answered(counted),
+        }
     }
 }

@@ -7,10 +7,12 @@
 //! and no TTL is counted down.
 
 use super::Engine;
-use super::merge::limit;
+use super::merge::{Completeness, limit};
 use super::outbox::Outbox;
 use super::time::Time;
 use crate::wire::reply::Summary;
+use domain::base::Header;
+use domain::base::iana::OptRcode;
 
 /// Octets of a message that say which query it belongs to.
 const ID: usize = 2;
@@ -55,7 +57,12 @@ impl Engine {
         if !entry.push_unchanged(now, gather, limits, &mut out.octets) {
             return false;
         }
-        out.answer(gather.client, start);
+        let rcode = Header::for_message_slice(&out.octets[start..]).rcode();
+        let mut meter = gather.plan.meter(gather.route).borrow_mut();
+        meter.answered(gather.asker().counted(OptRcode::from_rcode(rcode), now));
+        meter.gathered(now, gather.subs(), Completeness::Whole);
+        drop(meter);
+        out.answer(gather.client, gather.came, start);
         self.counters.answered += 1;
         self.counters.unchanged += 1;
         true

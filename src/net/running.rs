@@ -6,8 +6,9 @@
 //! are handed on with all that waits in them, whoever serves them then.
 
 use super::limits::ConnectionLimits;
+use super::roster::Roster;
 use super::sockets::{self, Listener, Opened, Service};
-use super::worker::{self, Served};
+use super::worker::{self, Order, Served};
 use super::{CannotRun, Watchdog, files, fresh_seed};
 use crate::config::Plan;
 use crate::engine::Secrets;
@@ -24,8 +25,8 @@ struct Group {
     stop: watch::Sender<bool>,
     /// Each worker's sockets, to be handed on.
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
-    /// How each worker learns of a new plan.
-    plans: Vec<mpsc::UnboundedSender<Served>>,
+    /// How each worker is told things.
+    orders: Vec<mpsc::UnboundedSender<Order>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -36,6 +37,7 @@ pub struct Running {
     ending: Vec<Group>,
     limits: Arc<ConnectionLimits>,
     secrets: Secrets,
+    roster: Roster,
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
@@ -60,8 +62,9 @@ impl Running {
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let secrets = fresh_secrets()?;
-        let (groups, ending) = (Vec::new(), Vec::new());
-        let mut running = Running { groups, ending, limits, secrets, end, ended, started: 0 };
+        let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
+        let mut running =
+            Running { groups, ending, limits, secrets, roster, end, ended, started: 0 };
         let mut bound = Vec::new();
         for served in plans {
             bound.push(sockets::bind_all(&served.plan.settings, &[])?);
@@ -70,7 +73,20 @@ impl Running {
             let group = running.group(served, listeners)?;
             running.groups.push(group);
         }
+        running.enrol();
         Ok(running)
+    }
+
+    /// Through which the workers can be asked how they are, whatever becomes of
+    /// the configuration.
+    pub fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
+
+    fn enrol(&self) {
+        let workers = self.groups.iter().map(|group| group.orders.clone()).collect();
+        let places = self.groups.iter().flat_map(|group| group.places.clone()).collect();
+        self.roster.set(workers, places);
     }
 
     /// The plans that are served, with the ports that the system picked.
@@ -115,9 +131,9 @@ impl Running {
                 (None, Some(place)) => {
                     let mut group = self.groups.swap_remove(place);
                     group.plan = plan.clone();
-                    for worker in &group.plans {
+                    for worker in &group.orders {
                         // One that has ended has reported it.
-                        let _ = worker.send(served.clone());
+                        let _ = worker.send(Order::Serve(served.clone()));
                     }
                     groups.push(group);
                 }
@@ -131,6 +147,7 @@ impl Running {
             self.ending.push(gone);
         }
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
+        self.enrol();
         Ok(())
     }
 
@@ -142,7 +159,7 @@ impl Running {
             places: listeners.iter().map(|bound| (bound.addr, bound.service)).collect(),
             stop,
             sockets: Vec::new(),
-            plans: Vec::new(),
+            orders: Vec::new(),
             workers: Vec::new(),
         };
         for n in 0..plan.settings.workers.get() {
@@ -150,13 +167,14 @@ impl Running {
             let opened = own.iter().map(|(_, opened)| opened.try_clone());
             let opened = opened.collect::<Result<_, _>>().map_err(CannotRun::start)?;
             group.sockets.push(own);
-            let (sender, plans) = mpsc::unbounded_channel();
+            let (sender, orders) = mpsc::unbounded_channel();
             let birth = worker::Birth {
+                number: self.started,
                 served: served.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,
                 listeners: opened,
-                plans,
+                orders,
                 stopped: stopped.clone(),
                 limits: self.limits.clone(),
             };
@@ -169,7 +187,7 @@ impl Running {
             });
             self.started += 1;
             group.workers.push(started.map_err(CannotRun::start)?);
-            group.plans.push(sender);
+            group.orders.push(sender);
         }
         Ok(group)
     }
@@ -196,9 +214,15 @@ impl Running {
         own.collect()
     }
 
+    /// Says from now on that it is not ready; everything else goes on.
+    pub fn close(&self) {
+        self.roster.close();
+    }
+
     /// Stops listening, waits until the queries in flight are answered, and
     /// ends. Bounded by the deadline.
     pub fn stop(mut self) {
+        self.close();
         for group in &mut self.groups {
             group.sockets.clear();
             let _ = group.stop.send(true);

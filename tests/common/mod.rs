@@ -60,6 +60,8 @@ pub struct Answered {
     pub client: Client,
     pub packet: Vec<u8>,
     pub at: Time,
+    pub came: Time,
+    pub kept: bool,
 }
 
 /// An engine, its clock, and what it has sent.
@@ -116,6 +118,8 @@ impl Lab {
                 client: answer.client,
                 packet: self.out.octets[answer.octets.clone()].to_vec(),
                 at: self.now,
+                came: answer.came,
+                kept: answer.kept,
             });
         }
         for link in &self.out.closes {
@@ -128,6 +132,12 @@ impl Lab {
     /// New configuration.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
         self.engine.set_plan(self.now, plan, &mut self.out);
+        self.collect();
+    }
+
+    /// Somebody wants to know how the servers are.
+    pub fn check_idle(&mut self, idle: Duration) {
+        self.engine.check_idle(self.now, idle, &mut self.out);
         self.collect();
     }
 
