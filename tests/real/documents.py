@@ -237,6 +237,13 @@ def directives():
     return re.findall(r'"([a-z-]+)"', re.search(r"KNOWN[^=]*= \[(.*?)\];", code, re.S)[1])
 
 
+def metrics(page):
+    """The names and types in a page's tables of metrics."""
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| (counter|gauge|histogram) \|", page.read_text(),
+                      re.M)
+    return sorted((name, kind) for names, kind in rows for name in re.findall(r"`([a-z_]+)`", names))
+
+
 def anchors(path):
     """What links into a document may name, as GitHub makes it of headings."""
     found, fenced = set(), False
