@@ -61,6 +61,10 @@ def run(bed, check):
 
     metrics(bed, check)
 
+    flags = set(re.findall(r"--[a-z][a-z-]+", bed.run(bed.binary, "--help")[1]))
+    check.same(f"README.md has the {len(flags)} flags of --help",
+               documents.unwritten(documents.ROOT / "README.md", flags), [])
+
     code, _, told = bed.run(*UNSHARE, "ip", "link", "set", "lo", "up")
     if code:
         check.skip("the commands of the documents", "no namespaces: " + told.strip())
