@@ -45,6 +45,7 @@ pub mod corefile;
 pub mod demo;
 pub mod engine;
 pub mod explain;
+pub mod log;
 pub mod net;
 pub mod reload;
 pub mod run;

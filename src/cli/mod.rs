@@ -5,7 +5,8 @@ mod serve;
 
 use crate::config::{ConfigError, Draft, Settings, words};
 use crate::engine::Transport;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use crate::log::{Log, LogFormat, LogLevel};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use domain::base::Name;
 use domain::base::iana::Rtype;
 use serve::Serve;
@@ -51,7 +52,17 @@ pub struct Demo {
     pub once: bool,
     /// What to log, on standard error
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub log: LogLevel,
+    log: LogLevel,
+    /// What a line of the log looks like
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl Demo {
+    /// What is logged, and how.
+    pub fn log(&self) -> Log {
+        Log { level: self.log, format: self.log_format }
+    }
 }
 
 /// Flags of an explanation: the daemon's, and the question.
@@ -93,32 +104,15 @@ pub struct Question {
     pub json: bool,
 }
 
-/// How much is logged.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing
-    Off,
-    /// What keeps the daemon from working
-    Error,
-    /// What an operator should see to
-    Warn,
-    /// What happens
-    Info,
-    /// What happens, in detail
-    Debug,
-    /// Everything
-    Trace,
-}
-
 /// What is to be done.
 #[derive(Debug)]
 pub enum Command {
     /// Serve what is written.
-    Serve(Written, LogLevel),
+    Serve(Written, Log),
     /// Show the main job; the address to listen on, if one was given.
     Demo(Demo, Option<SocketAddr>),
     /// Explain how a question is answered.
-    Explain(Written, LogLevel, Question),
+    Explain(Written, Log, Question),
     /// Say what would be served.
     Check(Written),
 }
@@ -156,7 +150,7 @@ where
     let matches = Cli::command().try_get_matches_from(words).map_err(CliError::Flags)?;
     let cli = Cli::from_arg_matches(&matches).map_err(CliError::Flags)?;
     match cli.command {
-        None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log)),
+        None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log())),
         Some(SubCommand::Demo(demo)) => {
             let listen = demo.listen.as_deref();
             let listen = listen.map(|word| words::listen("--listen", word)).transpose()?;
@@ -165,7 +159,7 @@ where
         Some(SubCommand::Explain(explain)) => {
             let own = matches.subcommand_matches("explain").unwrap_or(&matches);
             let written = explain.serve.written(own)?;
-            Ok(Command::Explain(written, explain.serve.log, explain.question()?))
+            Ok(Command::Explain(written, explain.serve.log(), explain.question()?))
         }
         Some(SubCommand::Check(check)) => {
             let own = matches.subcommand_matches("check").unwrap_or(&matches);

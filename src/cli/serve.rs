@@ -1,10 +1,11 @@
 //! The flags of the daemon, and the draft of a configuration they make.
 
-use super::{LogLevel, Written};
+use super::Written;
 use crate::config::{
     Behaviour, ConfigError, DEADLINES, Draft, ForwardDraft, Identity, OnMissing, Policy, Settings,
     ZoneDraft, words,
 };
+use crate::log::{Log, LogFormat, LogLevel};
 use crate::wire::edns::DEFAULT_PAYLOAD;
 use clap::{Args, ValueEnum};
 use std::num::NonZeroUsize;
@@ -101,7 +102,10 @@ pub(super) struct Serve {
     truncated: Truncated,
     /// What to log, on standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub(super) log: LogLevel,
+    log: LogLevel,
+    /// What a line of the log looks like
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -140,6 +144,11 @@ impl Serve {
             Some(path) => Written::File(path.clone(), draft.settings),
             None => Written::Flags(draft),
         })
+    }
+
+    /// What is logged, and how.
+    pub(super) fn log(&self) -> Log {
+        Log { level: self.log, format: self.log_format }
     }
 
     fn draft(&self, matches: &clap::ArgMatches) -> Result<Draft, ConfigError> {
