@@ -50,4 +50,5 @@ pub mod net;
 pub mod reload;
 pub mod run;
 pub mod show;
+pub mod tell;
 pub mod wire;

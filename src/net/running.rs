@@ -11,6 +11,7 @@ use super::worker::{self, Served};
 use super::{CannotRun, Watchdog, files, fresh_seed};
 use crate::config::Plan;
 use crate::engine::Secrets;
+use crate::tell::Desk;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,6 +27,8 @@ struct Group {
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
     /// How each worker learns of a new plan.
     plans: Vec<mpsc::UnboundedSender<Served>>,
+    /// What the workers are called.
+    numbers: Vec<usize>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -39,6 +42,7 @@ pub struct Running {
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
+    desk: Desk,
 }
 
 /// Two plans that the same sockets can serve.
@@ -61,7 +65,8 @@ impl Running {
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let secrets = fresh_secrets()?;
         let (groups, ending) = (Vec::new(), Vec::new());
-        let mut running = Running { groups, ending, limits, secrets, end, ended, started: 0 };
+        let desk = Desk::open().map_err(CannotRun::start)?;
+        let mut running = Running { groups, ending, limits, secrets, end, ended, started: 0, desk };
         let mut bound = Vec::new();
         for served in plans {
             bound.push(sockets::bind_all(&served.plan.settings, &[])?);
@@ -70,7 +75,19 @@ impl Running {
             let group = running.group(served, listeners)?;
             running.groups.push(group);
         }
+        running.tell_plans();
         Ok(running)
+    }
+
+    /// Who tells of what happens.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    fn tell_plans(&self) {
+        let groups = self.groups.iter();
+        let plans = groups.map(|group| (group.numbers.clone(), group.plan.clone())).collect();
+        self.desk.reporter().serving(plans);
     }
 
     /// The plans that are served, with the ports that the system picked.
@@ -131,6 +148,7 @@ impl Running {
             self.ending.push(gone);
         }
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
+        self.tell_plans();
         Ok(())
     }
 
@@ -143,6 +161,7 @@ impl Running {
             stop,
             sockets: Vec::new(),
             plans: Vec::new(),
+            numbers: Vec::new(),
             workers: Vec::new(),
         };
         for n in 0..plan.settings.workers.get() {
@@ -150,18 +169,20 @@ impl Running {
             let opened = own.iter().map(|(_, opened)| opened.try_clone());
             let opened = opened.collect::<Result<_, _>>().map_err(CannotRun::start)?;
             group.sockets.push(own);
+            let number = self.started;
             let (sender, plans) = mpsc::unbounded_channel();
             let birth = worker::Birth {
                 served: served.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,
+                reporter: self.desk.reporter().of(number),
                 listeners: opened,
                 plans,
                 stopped: stopped.clone(),
                 limits: self.limits.clone(),
             };
-            let watchdog = Watchdog { end: self.end.clone(), worker: self.started };
-            let thread = std::thread::Builder::new().name(format!("worker-{}", self.started));
+            let watchdog = Watchdog { end: self.end.clone(), worker: number };
+            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let started = thread.spawn(move || {
                 if let Err(error) = worker::run(birth) {
                     watchdog.report(error);
@@ -170,6 +191,7 @@ impl Running {
             self.started += 1;
             group.workers.push(started.map_err(CannotRun::start)?);
             group.plans.push(sender);
+            group.numbers.push(number);
         }
         Ok(group)
     }

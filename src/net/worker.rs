@@ -15,6 +15,7 @@ use super::tell::Teller;
 use super::{datagrams, streams, tcp_link};
 use crate::config::Plan;
 use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport};
+use crate::tell::Reporter;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -358,6 +359,8 @@ pub struct Birth {
     pub seed: [u8; 32],
     /// What cookies are made with, the same for all workers.
     pub secrets: Secrets,
+    /// Who is told what it notices.
+    pub reporter: Reporter,
     /// Its own sockets.
     pub listeners: Vec<Opened>,
     /// What it is to serve from then on.
@@ -384,7 +387,8 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { served, seed, secrets, listeners: opened, plans, mut stopped, limits } = birth;
+    let Birth { served, seed, secrets, reporter, listeners: opened, plans, mut stopped, limits } =
+        birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -396,7 +400,8 @@ async fn serve(birth: Birth) -> io::Result<()> {
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
-    let worker = Worker::new(engine, served, sockets);
+    let mut worker = Worker::new(engine, served, sockets);
+    worker.teller = Teller::to(reporter);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
