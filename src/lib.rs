@@ -34,11 +34,13 @@
 //! [`engine`] is a state machine without sockets, tasks or clock; [`net`] has the
 //! only sockets; [`run`] is what the command line ([`cli`]) asks for, and
 //! [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
-//! same engine and sockets as the daemon; [`show`] prints messages.
+//! same engine and sockets as the daemon; [`show`] prints messages. [`admin`] is
+//! what operators see of it over HTTP.
 //!
 //! Rules such as `R2` or `M5` in comments, tests and answers are those of the
 //! contract in `docs/semantics.md`.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod corefile;

@@ -1,62 +1,79 @@
 //! What happened, counted. Plain numbers: an engine has one owner.
 
-/// Counts since the engine began.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counters {
+/// Makes the struct, and what has to be done to each of its fields.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts since the engine began.
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Adds what has been counted between `before` and `now`, both of one
+            /// engine.
+            pub fn add(&mut self, before: &Counters, now: &Counters) {
+                $(self.$name += now.$name.saturating_sub(before.$name);)*
+            }
+        }
+    };
+}
+
+counters! {
     /// Queries answered, whatever the answer.
-    pub answered: u64,
+    answered,
     /// Packets that were no queries, and got no answer (T5).
-    pub not_queries: u64,
+    not_queries,
     /// Queries answered FORMERR, NOTIMP or BADVERS.
-    pub unreadable: u64,
+    unreadable,
     /// Queries refused: class, transfer, or a name we do not serve.
-    pub refused: u64,
+    refused,
     /// Queries answered from what was kept.
-    pub hits: u64,
+    hits,
     /// Queries whose clusters all said what they had said last, so that nothing
     /// was merged.
-    pub unchanged: u64,
+    unchanged,
     /// Questions asked again ahead of time, because they are in demand.
-    pub refreshed: u64,
+    refreshed,
     /// Queries refused because too many were in flight.
-    pub overloaded: u64,
+    overloaded,
     /// Answers with a cluster's last good answer in place of a new one (M6).
-    pub stale: u64,
+    stale,
     /// Queries that joined an equal one in flight (U4).
-    pub shared: u64,
+    shared,
     /// Sub-questions sent, retransmissions included.
-    pub asked: u64,
+    asked,
     /// Of those, sent again for want of an answer.
-    pub retransmitted: u64,
+    retransmitted,
     /// Replies to no question in flight: late, or forged.
-    pub unexpected: u64,
+    unexpected,
     /// Replies on the right socket with the right ID and the wrong rest (U1).
-    pub mismatched: u64,
+    mismatched,
     /// Replies that only a forger sends: an ID that no question had, or the
     /// right one and the wrong rest.
-    pub suspect: u64,
+    suspect,
     /// Times a server came to be asked over TCP because of them.
-    pub sieges: u64,
+    sieges,
     /// Questions of our own that came back as a client's.
-    pub loops: u64,
+    loops,
     /// Answers that a client was not given because its network had too many.
-    pub rate_limited: u64,
+    rate_limited,
     /// Queries whose client had to get a cookie, or come over TCP.
-    pub unproven: u64,
+    unproven,
     /// Replies that break the wire format.
-    pub malformed: u64,
+    malformed,
     /// Truncated replies, asked again over TCP (T2).
-    pub truncated_replies: u64,
+    truncated_replies,
     /// Sub-questions that ended without a proper answer.
-    pub failed: u64,
+    failed,
     /// Sub-questions not sent because every ID was taken.
-    pub exhausted: u64,
+    exhausted,
     /// Times a server was taken out (U5).
-    pub taken_out: u64,
+    taken_out,
     /// Probes sent to servers that are out.
-    pub probes: u64,
+    probes,
     /// Records left out because a rewritten name is too long (R4).
-    pub too_long: u64,
+    too_long,
     /// Answers sent truncated (T1).
-    pub truncated: u64,
+    truncated,
 }

@@ -50,6 +50,13 @@ pub const NO_ANSWER: usize = RCODES.len();
 pub const TRANSPORTS: [(Transport, &str); 3] =
     [(Transport::Udp, "udp"), (Transport::Tcp, "tcp"), (Transport::Tls, "tls")];
 
+/// Adds to each count what it has grown by.
+fn add(counts: &mut [u64], before: &[u64], now: &[u64]) {
+    for ((count, before), now) in counts.iter_mut().zip(before).zip(now) {
+        *count += now.saturating_sub(*before);
+    }
+}
+
 fn type_at(qtype: Rtype) -> usize {
     let other = TYPES.len() - 1;
     TYPES[..other].iter().position(|(known, _)| *known == Some(qtype)).unwrap_or(other)
@@ -92,12 +99,30 @@ impl Latency {
         self.micros = self.micros.saturating_add(micros);
     }
 
-    /// Adds another's counts.
-    pub fn join(&mut self, other: &Latency) {
-        for (own, more) in self.buckets.iter_mut().zip(&other.buckets) {
-            *own += more;
+    /// Adds what has been counted between `before` and `now`.
+    pub fn add_between(&mut self, before: &Latency, now: &Latency) {
+        add(&mut self.buckets, &before.buckets, &now.buckets);
+        self.micros += now.micros.saturating_sub(before.micros);
+    }
+
+    /// The time that this share of all took at most, no more exactly than the
+    /// buckets are wide; nothing if there were none, or it took longer than the
+    /// last bound.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        let all: u64 = self.buckets.iter().sum();
+        let wanted = all as f64 * share;
+        let mut below = 0;
+        let mut lower = Duration::ZERO;
+        for (&count, upper) in self.buckets.iter().zip(Self::bounds()) {
+            if count > 0 && (below + count) as f64 >= wanted {
+                // Evenly spread within the bucket, as is the custom.
+                let inside = (wanted - below as f64) / count as f64;
+                return Some(lower + (upper - lower).mul_f64(inside.clamp(0.0, 1.0)));
+            }
+            below += count;
+            lower = upper;
         }
-        self.micros = self.micros.saturating_add(other.micros);
+        None
     }
 }
 
@@ -124,13 +149,13 @@ impl Ages {
         self.last = seconds;
     }
 
-    /// Adds another's counts; what was last is the larger of both.
-    pub fn join(&mut self, other: &Ages) {
-        for (own, more) in self.buckets.iter_mut().zip(&other.buckets) {
-            *own += more;
+    /// Adds what has been counted between `before` and `now`.
+    fn add_between(&mut self, before: &Ages, now: &Ages) {
+        if now.buckets != before.buckets {
+            self.last = now.last;
         }
-        self.seconds = self.seconds.saturating_add(other.seconds);
-        self.last = self.last.max(other.last);
+        add(&mut self.buckets, &before.buckets, &now.buckets);
+        self.seconds += now.seconds.saturating_sub(before.seconds);
     }
 }
 
@@ -239,29 +264,37 @@ impl Meter {
         (sum(&mut self.queries.iter().filter(of)), sum(&mut self.queries.iter()))
     }
 
-    /// Adds another's counts, of the same zone: another worker's.
-    pub fn join(&mut self, other: &Meter) {
-        for &(place, count) in &other.queries {
+    /// Adds what has been counted between `before` and `now`, both of one
+    /// worker and the same zone as this.
+    pub fn add(&mut self, before: &Meter, now: &Meter) {
+        for &(place, count) in &now.queries {
+            let known = before.queries.iter().find(|(known, _)| *known == place);
+            let more = count.saturating_sub(known.map_or(0, |(_, count)| *count));
             match self.queries.iter_mut().find(|(known, _)| *known == place) {
-                Some((_, own)) => *own += count,
-                None => self.queries.push((place, count)),
+                Some((_, own)) => *own += more,
+                None => self.queries.push((place, more)),
             }
         }
-        self.latency.join(&other.latency);
-        for (own, more) in self.completeness.iter_mut().zip(other.completeness) {
-            *own += more;
-        }
-        for (own, more) in self.clusters.iter_mut().zip(&other.clusters) {
-            own.fresh += more.fresh;
-            own.stale += more.stale;
-            own.missing += more.missing;
-            own.ages.join(&more.ages);
-            for (own, more) in own.servers.iter_mut().zip(&more.servers) {
-                for (own, more) in own.iter_mut().zip(more) {
-                    *own += more;
-                }
+        self.latency.add_between(&before.latency, &now.latency);
+        add(&mut self.completeness, &before.completeness, &now.completeness);
+        for ((own, before), now) in
+            self.clusters.iter_mut().zip(&before.clusters).zip(&now.clusters)
+        {
+            own.fresh += now.fresh.saturating_sub(before.fresh);
+            own.stale += now.stale.saturating_sub(before.stale);
+            own.missing += now.missing.saturating_sub(before.missing);
+            own.ages.add_between(&before.ages, &now.ages);
+            for ((own, before), now) in
+                own.servers.iter_mut().zip(&before.servers).zip(&now.servers)
+            {
+                add(own, before, now);
             }
         }
+    }
+
+    /// One with as many clusters and servers, and nothing counted.
+    pub fn empty(&self) -> Meter {
+        Meter::new(self.clusters.iter().map(|cluster| cluster.servers.len()))
     }
 }
 
@@ -286,13 +319,33 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_is_inside_its_bucket() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.quantile(0.5), None);
+        (0..99).for_each(|_| latency.add(Duration::from_millis(1)));
+        latency.add(Duration::from_millis(60));
+        let within = |share, low, high| {
+            let found = latency.quantile(share).unwrap();
+            assert!(
+                found > Duration::from_millis(low) && found <= Duration::from_millis(high),
+                "{found:?}"
+            );
+        };
+        within(0.5, 0, 1);
+        within(0.99, 0, 1);
+        within(0.995, 32, 64);
+        latency.add(Duration::from_secs(60));
+        assert_eq!(latency.quantile(1.0), None);
+    }
+
+    #[test]
     fn every_combination_of_type_transport_and_rcode_has_its_own_count() {
         let mut meter = Meter::default();
         for (qtype, _) in TYPES {
             for (transport, _) in TRANSPORTS {
                 for (rcode, _) in RCODES {
                     let qtype = qtype.unwrap_or(Rtype::from_int(65_280));
-                    let rcode = rcode.unwrap_or(OptRcode::from_int(4000));
+                    let rcode = rcode.unwrap_or(OptRcode::from_parts(Rcode::NOERROR, 250));
                     let took = Duration::ZERO;
                     meter.answered(Counted { qtype, transport, rcode, took });
                 }
@@ -309,7 +362,7 @@ mod tests {
         let mut meter = Meter::default();
         for n in 1000..2000 {
             let qtype = Rtype::from_int(n);
-            let rcode = OptRcode::from_int(n % 4096);
+            let rcode = OptRcode::from_parts(Rcode::NOERROR, (n % 100) as u8 + 100);
             let (transport, took) = (Transport::Udp, Duration::ZERO);
             meter.answered(Counted { qtype, transport, rcode, took });
         }
@@ -318,14 +371,16 @@ mod tests {
     }
 
     #[test]
-    fn workers_counts_are_added() {
+    fn what_workers_have_counted_is_added_up() {
         let mut one = Meter::new([2].into_iter());
         one.asked(0, 1, Some(OptRcode::REFUSED));
         one.asked(0, 1, None);
         let (qtype, transport, rcode) = (Rtype::A, Transport::Tls, OptRcode::SERVFAIL);
         one.answered(Counted { qtype, transport, rcode, took: Duration::from_millis(3) });
-        let mut both = one.clone();
-        both.join(&one);
+        let mut both = one.empty();
+        both.add(&one.empty(), &one);
+        both.add(&one.empty(), &one);
+        both.add(&one, &one);
         assert_eq!(both.of_rcode(Rcode::SERVFAIL), (2, 2));
         assert_eq!(both.clusters[0].servers[1][NO_ANSWER], 2);
         assert_eq!(both.latency.micros, 6000);

@@ -8,7 +8,8 @@
 //! [`streams`] serves clients over TCP and TLS, whose answers wait in a
 //! [`mailbox`], and [`tcp_link`] asks clusters that way, both with the framing of
 //! [`frames`] and the certificates of [`keys`]. [`limits`] and [`files`] say how
-//! many clients may hold connections, [`tell`] what of all this the log is told.
+//! many clients may hold connections, [`tell`] what of all this the log is told;
+//! through the [`roster`] workers are asked how they are.
 
 pub mod batch;
 mod datagrams;
@@ -18,6 +19,7 @@ mod keys;
 mod limits;
 mod mailbox;
 mod once;
+pub mod roster;
 mod running;
 mod signals;
 mod sockets;
@@ -31,6 +33,7 @@ pub use keys::{KeyError, Keys};
 pub use once::ask;
 pub use running::Running;
 pub use signals::{Signals, Wake};
+pub use sockets::Service;
 pub use worker::Served;
 
 use tokio::sync::mpsc;

@@ -6,8 +6,9 @@
 //! are handed on with all that waits in them, whoever serves them then.
 
 use super::limits::ConnectionLimits;
+use super::roster::Roster;
 use super::sockets::{self, Listener, Opened, Service};
-use super::worker::{self, Served};
+use super::worker::{self, Order, Served};
 use super::{CannotRun, Watchdog, files, fresh_seed};
 use crate::config::Plan;
 use crate::engine::Secrets;
@@ -25,8 +26,8 @@ struct Group {
     stop: watch::Sender<bool>,
     /// Each worker's sockets, to be handed on.
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
-    /// How each worker learns of a new plan.
-    plans: Vec<mpsc::UnboundedSender<Served>>,
+    /// How each worker is told things.
+    orders: Vec<mpsc::UnboundedSender<Order>>,
     /// What the workers are called.
     numbers: Vec<usize>,
     workers: Vec<JoinHandle<()>>,
@@ -39,6 +40,7 @@ pub struct Running {
     ending: Vec<Group>,
     limits: Arc<ConnectionLimits>,
     secrets: Secrets,
+    roster: Roster,
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
@@ -64,9 +66,10 @@ impl Running {
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let secrets = fresh_secrets()?;
-        let (groups, ending) = (Vec::new(), Vec::new());
+        let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
         let desk = Desk::open().map_err(CannotRun::start)?;
-        let mut running = Running { groups, ending, limits, secrets, end, ended, started: 0, desk };
+        let mut running =
+            Running { groups, ending, limits, secrets, roster, desk, end, ended, started: 0 };
         let mut bound = Vec::new();
         for served in plans {
             bound.push(sockets::bind_all(&served.plan.settings, &[])?);
@@ -75,8 +78,14 @@ impl Running {
             let group = running.group(served, listeners)?;
             running.groups.push(group);
         }
-        running.tell_plans();
+        running.enrol();
         Ok(running)
+    }
+
+    /// Through which the workers can be asked how they are, whatever becomes of
+    /// the configuration.
+    pub fn roster(&self) -> Roster {
+        self.roster.clone()
     }
 
     /// Who tells of what happens.
@@ -84,7 +93,10 @@ impl Running {
         &self.desk
     }
 
-    fn tell_plans(&self) {
+    fn enrol(&self) {
+        let workers = self.groups.iter().map(|group| group.orders.clone()).collect();
+        let places = self.groups.iter().flat_map(|group| group.places.clone()).collect();
+        self.roster.set(workers, places);
         let groups = self.groups.iter();
         let plans = groups.map(|group| (group.numbers.clone(), group.plan.clone())).collect();
         self.desk.reporter().serving(plans);
@@ -132,9 +144,9 @@ impl Running {
                 (None, Some(place)) => {
                     let mut group = self.groups.swap_remove(place);
                     group.plan = plan.clone();
-                    for worker in &group.plans {
+                    for worker in &group.orders {
                         // One that has ended has reported it.
-                        let _ = worker.send(served.clone());
+                        let _ = worker.send(Order::Serve(served.clone()));
                     }
                     groups.push(group);
                 }
@@ -148,7 +160,7 @@ impl Running {
             self.ending.push(gone);
         }
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
-        self.tell_plans();
+        self.enrol();
         Ok(())
     }
 
@@ -160,7 +172,7 @@ impl Running {
             places: listeners.iter().map(|bound| (bound.addr, bound.service)).collect(),
             stop,
             sockets: Vec::new(),
-            plans: Vec::new(),
+            orders: Vec::new(),
             numbers: Vec::new(),
             workers: Vec::new(),
         };
@@ -170,14 +182,15 @@ impl Running {
             let opened = opened.collect::<Result<_, _>>().map_err(CannotRun::start)?;
             group.sockets.push(own);
             let number = self.started;
-            let (sender, plans) = mpsc::unbounded_channel();
+            let (sender, orders) = mpsc::unbounded_channel();
             let birth = worker::Birth {
+                number,
                 served: served.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,
                 reporter: self.desk.reporter().of(number),
                 listeners: opened,
-                plans,
+                orders,
                 stopped: stopped.clone(),
                 limits: self.limits.clone(),
             };
@@ -190,7 +203,7 @@ impl Running {
             });
             self.started += 1;
             group.workers.push(started.map_err(CannotRun::start)?);
-            group.plans.push(sender);
+            group.orders.push(sender);
             group.numbers.push(number);
         }
         Ok(group)
@@ -221,6 +234,7 @@ impl Running {
     /// Stops listening, waits until the queries in flight are answered, and
     /// ends. Bounded by the deadline.
     pub fn stop(mut self) {
+        self.roster.close();
         for group in &mut self.groups {
             group.sockets.clear();
             let _ = group.stop.send(true);

@@ -97,7 +97,11 @@ struct Conversation {
 
 impl Conversation {
     fn begin(hall: Hall, addr: SocketAddr, transport: Transport) -> Self {
-        let (socket, mailbox) = hall.shared.borrow_mut().open_stream();
+        let (socket, mailbox) = {
+            let mut worker = hall.shared.borrow_mut();
+            worker.connections[usize::from(hall.tls)] += 1;
+            worker.open_stream()
+        };
         let client = Client { addr, local: None, transport, socket };
         Conversation { hall, client, mailbox, input: BytesMut::new(), begun: None }
     }
@@ -106,7 +110,9 @@ impl Conversation {
         let (reader, writer) = tokio::io::split(stream);
         self.converse(reader, writer).await;
         // Answers that still come for it are dropped by the worker.
-        self.hall.shared.borrow_mut().streams.remove(&self.client.socket);
+        let mut worker = self.hall.shared.borrow_mut();
+        worker.streams.remove(&self.client.socket);
+        worker.connections[usize::from(self.hall.tls)] -= 1;
     }
 
     /// Reads and writes until the client is done or does nothing.

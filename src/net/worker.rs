@@ -10,6 +10,7 @@ use super::batch::{Inbox, Outlet, Parcel, watch};
 use super::keys::{KeyError, Keys};
 use super::limits::{ConnectionLimits, Most};
 use super::mailbox::{Mailbox, Unread};
+use super::roster::Inquiry;
 use super::sockets::{self, Opened, Service};
 use super::tell::Teller;
 use super::{datagrams, streams, tcp_link};
@@ -76,6 +77,10 @@ pub struct Worker {
     pub teller: Teller,
     served: Served,
     unread: Unread,
+    /// Its number, which no other worker of this process ever has.
+    pub number: usize,
+    /// Clients' connections that are open, over TCP and over TLS.
+    pub connections: [usize; 2],
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
 }
@@ -120,6 +125,8 @@ impl Worker {
             teller: Teller::default(),
             served,
             unread: Unread::default(),
+            number: 0,
+            connections: [0; 2],
             turned_away: 0,
         }
     }
@@ -314,14 +321,27 @@ pub async fn flush_rounds(shared: Shared) {
     }
 }
 
-/// Takes over new configurations.
-async fn take_plans(shared: Shared, mut plans: mpsc::UnboundedReceiver<Served>) {
-    while let Some(served) = plans.recv().await {
+/// What a worker is told from outside.
+pub enum Order {
+    /// To serve this from now on.
+    Serve(Served),
+    /// To say how it is doing.
+    Tell(Inquiry),
+}
+
+/// Does what it is told.
+async fn take_orders(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
         let mut worker = shared.borrow_mut();
         let worker = &mut *worker;
         let now = worker.now();
-        worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
-        worker.served = served;
+        match order {
+            Order::Serve(served) => {
+                worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
+                worker.served = served;
+            }
+            Order::Tell(inquiry) => inquiry.answer(worker, now),
+        }
         worker.flush(&shared);
     }
 }
@@ -353,6 +373,8 @@ pub async fn keep_time(shared: Shared) {
 
 /// What a worker begins with.
 pub struct Birth {
+    /// Its number.
+    pub number: usize,
     /// What it serves.
     pub served: Served,
     /// For its randomness (U2).
@@ -363,8 +385,8 @@ pub struct Birth {
     pub reporter: Reporter,
     /// Its own sockets.
     pub listeners: Vec<Opened>,
-    /// What it is to serve from then on.
-    pub plans: mpsc::UnboundedReceiver<Served>,
+    /// What it is told from then on.
+    pub orders: mpsc::UnboundedReceiver<Order>,
     /// Whether it is to stop.
     pub stopped: watch::Receiver<bool>,
     /// How many TCP clients there may be.
@@ -387,8 +409,8 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { served, seed, secrets, reporter, listeners: opened, plans, mut stopped, limits } =
-        birth;
+    let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
+    let Birth { orders, mut stopped, limits, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -401,12 +423,13 @@ async fn serve(birth: Birth) -> io::Result<()> {
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
     let mut worker = Worker::new(engine, served, sockets);
+    worker.number = number;
     worker.teller = Teller::to(reporter);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),
         tokio::task::spawn_local(flush_rounds(shared.clone())),
-        tokio::task::spawn_local(take_plans(shared.clone(), plans)),
+        tokio::task::spawn_local(take_orders(shared.clone(), orders)),
     ];
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
