@@ -52,5 +52,6 @@ pub mod net;
 pub mod reload;
 pub mod run;
 pub mod show;
+pub mod tap;
 pub mod tell;
 pub mod wire;

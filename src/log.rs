@@ -80,7 +80,7 @@ impl Log {
                 let fields = format::debug_fn(|writer, field, value| match field.name() {
                     "message" => write!(writer, "{value:?}"),
                     said if SAID.contains(&said) => Ok(()),
-                    name => write!(writer, "{name}={value:?} "),
+                    name => write!(writer, " {name}={value:?}"),
                 });
                 log.with_ansi(colours).with_target(false).fmt_fields(fields).boxed()
             }

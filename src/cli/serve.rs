@@ -2,8 +2,8 @@
 
 use super::Written;
 use crate::config::{
-    Behaviour, ConfigError, DEADLINES, Draft, ForwardDraft, Identity, OnMissing, Policy, Settings,
-    ZoneDraft, words,
+    Behaviour, ConfigError, DEADLINES, Draft, Endpoint, ForwardDraft, Identity, OnMissing, Policy,
+    Settings, ZoneDraft, sample, words,
 };
 use crate::log::{Log, LogFormat, LogLevel};
 use crate::wire::edns::DEFAULT_PAYLOAD;
@@ -106,6 +106,12 @@ pub(super) struct Serve {
     /// What a line of the log looks like
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// Log queries as they are answered: 1 for every one, 1/100 for one of a hundred, at random
+    #[arg(long, value_name = "RATE")]
+    query_log: Option<String>,
+    /// Send every packet to a collector of dnstap: unix:PATH or tcp:ADDR:PORT
+    #[arg(long, value_name = "ENDPOINT")]
+    dnstap: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -174,6 +180,10 @@ impl Serve {
         let listen_tls = self.listen_tls.iter();
         let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
         let allow = self.allow.iter().map(|word| words::network("--allow", word));
+        let query_log = self.query_log.as_ref();
+        let query_log = query_log.map(|word| sample("--query-log", word)).transpose()?;
+        let dnstap = self.dnstap.as_ref();
+        let dnstap = dnstap.map(|word| Endpoint::read("--dnstap", word)).transpose()?;
         let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         let settings = Settings {
             behaviour,
@@ -188,6 +198,8 @@ impl Serve {
             workers: workers.unwrap_or(NonZeroUsize::MIN),
             max_udp_payload: self.max_udp_payload,
             max_fails: self.max_fails,
+            query_log,
+            dnstap,
             cache: self.cache,
             keep: self.keep,
             max_queries: self.max_queries,

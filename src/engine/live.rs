@@ -48,6 +48,7 @@ fn meaning(plan: &Plan, zone: &Zone) -> u64 {
     settings.listen_tls.clear();
     settings.identity = None;
     settings.allow.clear();
+    (settings.query_log, settings.dnstap) = (None, None);
     settings.behaviour = zone.behaviour.clone();
     format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
     plan.forwards.is_empty().hash(&mut hasher);

@@ -12,6 +12,7 @@ use super::worker::{self, Order, Served};
 use super::{CannotRun, Watchdog, files, fresh_seed};
 use crate::config::Plan;
 use crate::engine::Secrets;
+use crate::tap::{TapCounts, Taps};
 use crate::tell::Desk;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Running {
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
+    /// Their last words are told, so they end before the desk does.
+    taps: Taps,
     desk: Desk,
 }
 
@@ -68,8 +71,9 @@ impl Running {
         let secrets = fresh_secrets()?;
         let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
         let desk = Desk::open().map_err(CannotRun::start)?;
+        let taps = Taps::new(desk.reporter().clone());
         let mut running =
-            Running { groups, ending, limits, secrets, roster, desk, end, ended, started: 0 };
+            Running { groups, ending, limits, secrets, roster, desk, taps, end, ended, started: 0 };
         let mut bound = Vec::new();
         for served in plans {
             bound.push(sockets::bind_all(&served.plan.settings, &[])?);
@@ -91,6 +95,16 @@ impl Running {
     /// Who tells of what happens.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// What is counted of the query log and of dnstap.
+    pub fn tap_counts(&self) -> TapCounts {
+        self.taps.counts()
+    }
+
+    /// The same with the taps that its settings ask for.
+    fn tapped(&mut self, served: &Served) -> Served {
+        Served { taps: self.taps.handles(&served.plan.settings), ..served.clone() }
     }
 
     fn enrol(&self) {
@@ -144,9 +158,10 @@ impl Running {
                 (None, Some(place)) => {
                     let mut group = self.groups.swap_remove(place);
                     group.plan = plan.clone();
+                    let tapped = self.tapped(served);
                     for worker in &group.orders {
                         // One that has ended has reported it.
-                        let _ = worker.send(Order::Serve(served.clone()));
+                        let _ = worker.send(Order::Serve(tapped.clone()));
                     }
                     groups.push(group);
                 }
@@ -159,6 +174,7 @@ impl Running {
             let _ = gone.stop.send(true);
             self.ending.push(gone);
         }
+        self.taps.keep(self.groups.iter().map(|group| &group.plan.settings));
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
         self.enrol();
         Ok(())
@@ -176,6 +192,7 @@ impl Running {
             numbers: Vec::new(),
             workers: Vec::new(),
         };
+        let tapped = self.tapped(served);
         for n in 0..plan.settings.workers.get() {
             let own = self.sockets(n, listeners)?;
             let opened = own.iter().map(|(_, opened)| opened.try_clone());
@@ -185,7 +202,7 @@ impl Running {
             let (sender, orders) = mpsc::unbounded_channel();
             let birth = worker::Birth {
                 number,
-                served: served.clone(),
+                served: tapped.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,
                 reporter: self.desk.reporter().of(number),

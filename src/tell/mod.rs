@@ -69,7 +69,7 @@ pub(crate) enum News {
     /// Something of a kind, and how many more of it there were.
     Often(Kind, String, u64),
     /// Anything else.
-    Line(Level, String),
+    Line(Level, &'static str, String),
     /// What is served now, and by which workers.
     Serving(Vec<(Vec<usize>, Arc<Plan>)>),
     Subscribe(UnboundedSender<Event>),
@@ -90,9 +90,10 @@ impl Reporter {
         Reporter { desk: self.desk.clone(), worker }
     }
 
-    /// A line for the log, and for whoever shows events.
-    pub fn line(&self, level: Level, text: String) {
-        self.send(News::Line(level, text));
+    /// A line for the log, and for whoever shows events. `event` is what it is, in a
+    /// word that stays the same.
+    pub fn line(&self, level: Level, event: &'static str, text: String) {
+        self.send(News::Line(level, event, text));
     }
 
     pub(crate) fn out(&self, server: SocketAddr, missed: u32, silence: Option<Duration>) {
@@ -241,7 +242,7 @@ impl Clerk {
                 Vec::new()
             }
             News::Often(kind, text, more) => self.often(kind, &text, more).into_iter().collect(),
-            News::Line(level, text) => vec![Line::new(level, "other", text)],
+            News::Line(level, event, text) => vec![Line::new(level, event, text)],
             News::Subscribe(reader) => {
                 self.readers.push(reader);
                 Vec::new()
@@ -323,9 +324,9 @@ mod tests {
     #[test]
     fn whoever_subscribes_hears_what_is_told_from_then_on() {
         let desk = Desk::open().unwrap();
-        desk.reporter().line(Level::INFO, "before".into());
+        desk.reporter().line(Level::INFO, "test", "before".into());
         let mut events = desk.subscribe();
-        desk.reporter().line(Level::WARN, "after".into());
+        desk.reporter().line(Level::WARN, "test", "after".into());
         drop(desk);
         let event = events.blocking_recv().unwrap();
         assert_eq!((event.level, event.text.as_str()), (Level::WARN, "after"));
