@@ -3,13 +3,15 @@
 //! if it is right, it is served from then on, and no query notices. Certificates
 //! and keys are part of it.
 
+use crate::admin::{self, board::Board};
 use crate::cli::Written;
 use crate::config::Plan;
-use crate::net::{Running, Served};
+use crate::net::{CannotRun, Running, Served};
 use crate::run::{self, Failure, Read, warn};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
@@ -24,6 +26,8 @@ pub struct Reloader {
     watched: BTreeSet<PathBuf>,
     reloads: u64,
     failures: u64,
+    /// Where operators are shown all this, once something is served.
+    shown: Option<(Board, admin::Running)>,
 }
 
 /// Plans, and what is in the files they name, in a number.
@@ -58,9 +62,31 @@ impl Reloader {
         let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();
         let served = meaning(&read.plans);
         let watched = BTreeSet::new();
-        let mut reloader = Reloader { written, served, watcher, watched, reloads: 0, failures: 0 };
+        let mut reloader =
+            Reloader { written, served, watcher, watched, reloads: 0, failures: 0, shown: None };
         reloader.watch(&read.directories);
         reloader
+    }
+
+    /// Shows operators what is served, where they are to look at it.
+    pub fn show(
+        &mut self,
+        running: &Running,
+        plans: &[Plan],
+        admin: &[SocketAddr],
+    ) -> Result<(), CannotRun> {
+        let source = match &self.written {
+            Written::Flags(_) => "flags".into(),
+            written => called(written),
+        };
+        let board = Board::new(source, plans);
+        let mut shown = admin::Running::new(running.roster(), board.clone());
+        shown.serve(shown.listen(admin)?)?;
+        for addr in shown.addresses() {
+            println!("admin on {addr}");
+        }
+        self.shown = Some((board, shown));
+        Ok(())
     }
 
     fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
@@ -84,6 +110,9 @@ impl Reloader {
             Ok(true) => {
                 let (name, reloads) = (called(&self.written), self.reloads);
                 tracing::info!("{name} is served as it is now (change {reloads})");
+                if let Some((board, _)) = &self.shown {
+                    board.reloaded(&running.plans());
+                }
             }
             Ok(false) if asked => {
                 tracing::info!("{} says what it said before", called(&self.written));
@@ -93,6 +122,9 @@ impl Reloader {
                 self.failures += 1;
                 let (name, failures) = (called(&self.written), self.failures);
                 tracing::error!("{name} is not served as it is now (mistake {failures}):\n{why}");
+                if let Some((board, _)) = &self.shown {
+                    board.not_reloaded(&why.to_string());
+                }
             }
         }
     }
@@ -104,9 +136,14 @@ impl Reloader {
         if meaning == self.served {
             return Ok(false);
         }
+        let admin = run::admin_addresses(&read.plans);
         let plans = read.plans.into_iter().map(Served::load);
         let plans: Vec<Served> = plans.collect::<Result<_, _>>()?;
+        let listeners = self.shown.as_ref().map(|(_, shown)| shown.listen(&admin)).transpose()?;
         running.reload(&plans)?;
+        if let (Some((_, shown)), Some(listeners)) = (&mut self.shown, listeners) {
+            shown.serve(listeners)?;
+        }
         self.watch(&read.directories);
         self.served = meaning;
         self.reloads += 1;

@@ -1,6 +1,6 @@
 //! What each command does, from the command line to the exit code.
 
-use crate::cli::{CliError, Command, Demo, Question, Written};
+use crate::cli::{self, CliError, Command, Demo, Question, Written, man};
 use crate::config::{self, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
@@ -10,6 +10,7 @@ use crate::net::{CannotRun, KeyError, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
 use crate::wire::name::FlatName;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ pub enum Failure {
     Demo(demo::DemoError),
     /// There is nothing to explain.
     Explain(ExplainError),
+    /// The manual cannot be written.
+    Man(man::ManError),
 }
 
 impl From<CliError> for Failure {
@@ -92,7 +95,7 @@ impl Failure {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(2)
             }
-            Failure::CannotRun(_) | Failure::Demo(_) | Failure::Explain(_) => {
+            Failure::CannotRun(_) | Failure::Demo(_) | Failure::Explain(_) | Failure::Man(_) => {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(1)
             }
@@ -110,6 +113,7 @@ impl std::fmt::Display for Failure {
             Failure::CannotRun(error) => error.fmt(f),
             Failure::Demo(error) => error.fmt(f),
             Failure::Explain(error) => error.fmt(f),
+            Failure::Man(error) => error.fmt(f),
         }
     }
 }
@@ -121,6 +125,12 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(flags, listen) => demonstrate(&flags, listen),
         Command::Explain(written, log, question) => explain(written, log, &question),
         Command::Check(written) => check(written),
+        Command::Print(text) => {
+            print(&text);
+            Ok(())
+        }
+        Command::Top(_) => Ok(()),
+        Command::Man(dir) => manual(dir.as_deref()),
     }
 }
 
@@ -163,12 +173,13 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     read.plans.iter().for_each(warn);
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
+    let admin = admin_addresses(&read.plans);
     let mut running = Running::start(&load(read.plans)?)?;
-    for plan in running.plans() {
-        for line in plan.summary() {
-            println!("{line}");
-        }
+    let plans = running.plans();
+    for line in plans.iter().flat_map(Plan::summary) {
+        println!("{line}");
     }
+    reloader.show(&running, &plans, &admin)?;
     println!("ready");
     loop {
         match signals.wait(&mut running)? {
@@ -176,8 +187,16 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
             wake => reloader.reload(&mut running, wake == Wake::Hangup),
         }
     }
+    running.close();
+    let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
+    signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     running.stop();
     Ok(())
+}
+
+/// Where the admin server is to be reached, by all plans together.
+pub(crate) fn admin_addresses(plans: &[Plan]) -> Vec<SocketAddr> {
+    plans.iter().flat_map(|plan| plan.settings.admin.clone()).collect()
 }
 
 /// What an operator should know before the daemon serves.
@@ -241,6 +260,23 @@ fn explain(written: Written, log: Log, question: &Question) -> Result<(), Failur
         print!("{told}");
     }
     Ok(())
+}
+
+fn manual(dir: Option<&Path>) -> Result<(), Failure> {
+    match dir {
+        Some(dir) => man::write(dir).map_err(Failure::Man),
+        None => {
+            let pages = man::pages(&cli::command());
+            pages.first().iter().for_each(|page| print(&page.text));
+            Ok(())
+        }
+    }
+}
+
+/// Prints a text of which a reader such as `head` may not want all.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Where to listen if nobody says: on loopback only, so that nobody opens a

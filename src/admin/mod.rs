@@ -1,4 +1,138 @@
-//! What operators see of the daemon over HTTP. [`status`] is the form in which
-//! it is told how things stand; who serves it and who reads it share the types.
+//! What operators see of the daemon over HTTP (`--admin`).
+//!
+//! One thread, beside the workers: once a second it asks each of them for a
+//! copy of what it has counted (`net::roster`), adds those up in the
+//! [`ledger`], keeps the last minutes ([`history`]) and watches for changes
+//! ([`watch`]). The main thread pins up what it has to say on the [`board`]. The
+//! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
+//! JSON ([`tell`]), and on the [`page`] that shows the same.
 
+pub mod board;
+mod history;
+mod ledger;
+mod metrics;
+mod page;
+mod server;
 pub mod status;
+mod tell;
+mod watch;
+
+use crate::net::CannotRun;
+use crate::net::roster::Roster;
+use board::Board;
+use server::Admin;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Addresses as configured, and who listens there.
+pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
+
+/// The admin thread, from outside. It begins with the first address there is to
+/// listen on, and ends with the process.
+pub struct Running {
+    roster: Roster,
+    board: Board,
+    held: Listeners,
+    thread: Option<mpsc::UnboundedSender<Listeners>>,
+}
+
+impl Listeners {
+    fn of(&self, addr: SocketAddr) -> Option<&TcpListener> {
+        self.0.iter().find(|(known, _)| *known == addr).map(|(_, listener)| listener)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        let copies = self.0.iter().map(|(addr, listener)| Ok((*addr, listener.try_clone()?)));
+        Ok(Listeners(copies.collect::<io::Result<_>>()?))
+    }
+}
+
+impl Running {
+    /// One that will tell what `roster` and `board` do.
+    pub fn new(roster: Roster, board: Board) -> Self {
+        Running { roster, board, held: Listeners(Vec::new()), thread: None }
+    }
+
+    /// Listens on these addresses, and keeps the sockets of those it has. What
+    /// is served does not change before [`Self::serve`].
+    pub fn listen(&self, wanted: &[SocketAddr]) -> Result<Listeners, CannotRun> {
+        let mut listeners = Listeners(Vec::new());
+        for &addr in wanted {
+            if listeners.of(addr).is_some() {
+                continue;
+            }
+            let listener = match self.held.of(addr) {
+                Some(listener) => listener.try_clone().map_err(CannotRun::start)?,
+                None => TcpListener::bind(addr).map_err(|why| CannotRun::admin(addr, why))?,
+            };
+            listeners.0.push((addr, listener));
+        }
+        Ok(listeners)
+    }
+
+    /// Serves there, and nowhere else, from now on.
+    pub fn serve(&mut self, listeners: Listeners) -> Result<(), CannotRun> {
+        let copies = listeners.try_clone().map_err(CannotRun::start)?;
+        if self.thread.is_none() && !copies.0.is_empty() {
+            let (given, taken) = mpsc::unbounded_channel();
+            let (roster, board) = (self.roster.clone(), self.board.clone());
+            let thread = std::thread::Builder::new().name("admin".into());
+            let run = move || {
+                if let Err(error) = serve(roster, board, taken) {
+                    tracing::error!("the admin server ended: {error}");
+                }
+            };
+            thread.spawn(run).map_err(CannotRun::start)?;
+            self.thread = Some(given);
+        }
+        self.held = listeners;
+        if let Some(thread) = &self.thread {
+            // One that has ended has said so.
+            let _ = thread.send(copies);
+        }
+        Ok(())
+    }
+
+    /// Where it listens; ports the system picked are filled in.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.held.0.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+    }
+}
+
+/// Serves on this thread, for ever.
+fn serve(
+    roster: Roster,
+    board: Board,
+    mut given: mpsc::UnboundedReceiver<Listeners>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(async move {
+        let admin = Admin::new(roster, board);
+        tokio::task::spawn_local(admin.clone().keep_sampling());
+        let mut accepting: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
+        while let Some(listeners) = given.recv().await {
+            accepting.retain(|(addr, task)| {
+                let stays = listeners.of(*addr).is_some();
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+            for (addr, listener) in listeners.0 {
+                if accepting.iter().any(|(known, _)| *known == addr) {
+                    continue;
+                }
+                listener.set_nonblocking(true)?;
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let task = tokio::task::spawn_local(admin.clone().accept(listener));
+                accepting.push((addr, task));
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,17 +1,29 @@
 //! The command line, typed. No effects: what the words mean is decided in
 //! [`crate::config`], what is done with them in [`crate::run`].
+//!
+//! The definitions here are the only ones: [`help`], [`man`], the shells'
+//! completions and docs/reference.md are made of them.
 
+mod commands;
+mod draft;
+mod help;
+pub mod man;
+mod pages;
 mod serve;
+mod values;
 
 use crate::config::{ConfigError, Draft, Settings, words};
 use crate::engine::Transport;
-use crate::log::{Log, LogFormat, LogLevel};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use crate::log::Log;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use commands::SubCommand;
+pub use commands::{Demo, Shell};
 use domain::base::Name;
 use domain::base::iana::Rtype;
 use serve::Serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -20,73 +32,11 @@ use std::path::PathBuf;
     version,
     about = "Ask once, get every cluster: one merged DNS answer from several clusters",
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  gathersrv --zone distributed.local. \\\n    \
-                  --cluster 'cluster-a.local. a- 10.8.0.1:53' \\\n    \
-                  --cluster 'cluster-b.local. b- 10.9.0.1:53 10.9.0.2'"
+    disable_help_subcommand = true
 )]
 struct Cli {
     #[command(subcommand)]
     command: Option<SubCommand>,
-    #[command(flatten)]
-    serve: Serve,
-}
-
-#[derive(Debug, Subcommand)]
-enum SubCommand {
-    /// Show the main job with two clusters inside the process
-    Demo(Demo),
-    /// Ask one question and show how its answer comes about
-    Explain(Box<Explain>),
-    /// Print what would be served, or what is wrong
-    Check(Box<Check>),
-}
-
-/// Flags of the demonstration.
-#[derive(Debug, Args)]
-pub struct Demo {
-    /// Where to listen, UDP and TCP [default: a free port on 127.0.0.1]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Print the answer and exit
-    #[arg(long)]
-    pub once: bool,
-    /// What to log, on standard error
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log: LogLevel,
-    /// What a line of the log looks like
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-}
-
-impl Demo {
-    /// What is logged, and how.
-    pub fn log(&self) -> Log {
-        Log { level: self.log, format: self.log_format }
-    }
-}
-
-/// Flags of an explanation: the daemon's, and the question.
-#[derive(Debug, Args)]
-struct Explain {
-    #[command(flatten)]
-    serve: Serve,
-    /// The name to ask for
-    #[arg(value_name = "NAME")]
-    name: String,
-    /// The type to ask for
-    #[arg(value_name = "TYPE", default_value = "A")]
-    rtype: String,
-    /// For programs
-    #[arg(long)]
-    json: bool,
-    /// As a client over TCP would be answered
-    #[arg(long)]
-    tcp: bool,
-}
-
-/// Flags of a check: the daemon's.
-#[derive(Debug, Args)]
-struct Check {
     #[command(flatten)]
     serve: Serve,
 }
@@ -115,6 +65,23 @@ pub enum Command {
     Explain(Written, Log, Question),
     /// Say what would be served.
     Check(Written),
+    /// Show a running daemon.
+    Top(View),
+    /// Print a text: help, or completions.
+    Print(String),
+    /// Write the manual: into a directory, or its first page to standard output.
+    Man(Option<PathBuf>),
+}
+
+/// Whom to show, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Its admin address.
+    pub admin: SocketAddr,
+    /// Once, as text, in place of a terminal's whole screen.
+    pub once: bool,
+    /// The time from one look to the next.
+    pub interval: Duration,
 }
 
 /// Where it is written what is to be served.
@@ -141,13 +108,18 @@ impl From<ConfigError> for CliError {
     }
 }
 
+/// The command line as it is defined, for those who tell of it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Reads the command line.
 pub fn parse<I, T>(words: I) -> Result<Command, CliError>
 where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
 {
-    let matches = Cli::command().try_get_matches_from(words).map_err(CliError::Flags)?;
+    let matches = help::paged(command()).try_get_matches_from(words).map_err(CliError::Flags)?;
     let cli = Cli::from_arg_matches(&matches).map_err(CliError::Flags)?;
     match cli.command {
         None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log())),
@@ -165,25 +137,16 @@ where
             let own = matches.subcommand_matches("check").unwrap_or(&matches);
             Ok(Command::Check(check.serve.written(own)?))
         }
-    }
-}
-
-impl Explain {
-    fn question(&self) -> Result<Question, ConfigError> {
-        let rtype = self.rtype.to_ascii_uppercase();
-        let rtype = rtype.parse().map_err(|_| ConfigError {
-            place: "TYPE".into(),
-            wrong: format!("'{}' is not a record type", self.rtype),
-            remedy: "write one such as SRV, A, or TYPE65".into(),
-        })?;
-        let name = words::name("NAME", &self.name)?;
-        let name = Name::from_octets(name.as_slice().to_vec()).map_err(|error| ConfigError {
-            place: "NAME".into(),
-            wrong: error.to_string(),
-            remedy: "write a domain name".into(),
-        })?;
-        let transport = if self.tcp { Transport::Tcp } else { Transport::Udp };
-        Ok(Question { name, rtype, transport, json: self.json })
+        Some(SubCommand::Top(top)) => {
+            Ok(Command::Top(View { admin: top.admin, once: top.once, interval: top.interval }))
+        }
+        Some(SubCommand::Completions { shell }) => {
+            Ok(Command::Print(help::completions(command(), shell)))
+        }
+        Some(SubCommand::Man { dir }) => Ok(Command::Man(dir)),
+        Some(SubCommand::Help { word }) => {
+            Ok(Command::Print(help::about(command(), word.as_deref())?))
+        }
     }
 }
 
@@ -230,6 +193,6 @@ mod tests {
 
     #[test]
     fn the_help_is_consistent() {
-        Cli::command().debug_assert();
+        help::paged(command()).debug_assert();
     }
 }

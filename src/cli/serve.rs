@@ -1,273 +1,385 @@
-//! The flags of the daemon, and the draft of a configuration they make.
+//! The flags of the daemon. The first line of each is the short help; the rest
+//! is what `gathersrv help FLAG`, the manual page and docs/reference.md say.
 
-use super::Written;
-use crate::config::{
-    Behaviour, ConfigError, DEADLINES, Draft, Endpoint, ForwardDraft, Identity, OnMissing, Policy,
-    Settings, ZoneDraft, sample, words,
-};
+use super::values::{Missing, Order, Truncated, cache_for, deadline, lame_duck, span, workers};
+use crate::config::Settings;
 use crate::log::{Log, LogFormat, LogLevel};
 use crate::wire::edns::DEFAULT_PAYLOAD;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueHint};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The flags that a start needs: `--help` says a line about each of these.
+pub(super) const ZONES: &str = "Zones and listeners";
+const TLS: &str = "TLS";
+const FAILURES: &str = "Failures";
+const MEMORY: &str = "Memory";
+const CLIENTS: &str = "Clients";
+const ANSWERS: &str = "Answers";
+
 /// Flags of the daemon.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Process")]
 pub(super) struct Serve {
-    /// A Corefile, in place of the flags for zones, clusters, forwards and listeners
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "listen_tls", "tls_cert", "tls_key", "zone", "cluster", "forward"])]
-    config: Option<PathBuf>,
-    /// Where to listen, UDP and TCP; repeatable [default: 127.0.0.1:53 and [::1]:53]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<String>,
-    /// Where to listen for DNS over TLS; repeatable; needs --tls-cert and --tls-key
-    #[arg(long, value_name = "ADDR:PORT", requires_all = ["tls_cert", "tls_key"])]
-    listen_tls: Vec<String>,
-    /// The certificate for TLS clients, and those above it, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// A distributed zone; the clusters that follow are behind it; repeatable
-    #[arg(long, value_name = "NAME")]
-    zone: Vec<String>,
-    /// A cluster of the zone: 'SUFFIX PREFIX SERVER... [ca=FILE] [case=random]'; repeatable
-    #[arg(long, value_name = "WORDS")]
-    cluster: Vec<String>,
-    /// Servers for names outside every zone: 'ZONE SERVER...'; repeatable
-    #[arg(long, value_name = "WORDS")]
-    forward: Vec<String>,
+    /// A zone in front of the --cluster flags that follow
+    ///
+    /// Clients ask for names in this zone. Each is asked of every cluster behind it, under
+    /// that cluster's own suffix, and the answers are merged into one. Repeatable: a --cluster
+    /// belongs to the --zone in front of it. With one zone the order does not matter.
+    ///
+    /// Of zones inside each other the longest that covers a name is asked. Names that could
+    /// meet are an error at the start, told with an example.
+    ///
+    /// In a Corefile: gathersrv ZONE { ... }
+    ///
+    /// Example: --zone distributed.local.
+    #[arg(long, value_name = "NAME", help_heading = ZONES)]
+    pub(super) zone: Vec<String>,
+    /// A cluster of the zone: 'SUFFIX PREFIX SERVER...'
+    ///
+    /// SUFFIX is the cluster's own zone, PREFIX what marks its names in answers and in what is
+    /// asked (1 to 62 letters, digits and '-'), SERVER its DNS server: 10.8.0.1, 10.8.0.1:5353,
+    /// 2001:db8::1 or [2001:db8::1]:5353; at most 16, asked as --policy says. Repeatable; at
+    /// least one for each zone. Clusters may share a suffix.
+    ///
+    /// Over TLS a server is tls://10.8.0.1#NAME, port 853 unless another is given, with the
+    /// name in its certificate. Behind the servers may stand ca=FILE, the authorities that are
+    /// believed in place of the system's, and case=random, which makes forged answers harder.
+    ///
+    /// In a Corefile: a line SUFFIX PREFIX [SERVER...] in the block of gathersrv.
+    ///
+    /// Example: --cluster 'cluster-a.local. a- 10.8.0.1 10.8.0.2:5353'
+    #[arg(long, value_name = "WORDS", help_heading = ZONES)]
+    pub(super) cluster: Vec<String>,
+    /// Servers for names outside every zone: 'ZONE SERVER...'
+    ///
+    /// Names at or under ZONE go to these servers as they are; '.' is every name. Of several
+    /// the longest that covers a name is asked. Servers are written as those of a --cluster,
+    /// with ca=FILE and case=random if wanted. Repeatable. Names that no zone and no forward
+    /// covers are REFUSED.
+    ///
+    /// In a Corefile: forward FROM TO...
+    ///
+    /// Example: --forward '. 192.0.2.53 192.0.2.54'
+    #[arg(long, value_name = "WORDS", help_heading = ZONES)]
+    pub(super) forward: Vec<String>,
+    /// Where to listen, over UDP and TCP
+    ///
+    /// An address of this host and a port, 53 if none is given; port 0 is a free one, which
+    /// the start lines tell. Repeatable. 0.0.0.0 and [::] are every address of the host: who
+    /// reaches one may then ask, unless --allow says who may.
+    ///
+    /// Default: 127.0.0.1:53, and [::1]:53 if the host has IPv6.
+    ///
+    /// In a Corefile: bind ADDR... and the port behind the block's zone.
+    ///
+    /// Example: --listen 10.0.0.53:53 --listen '[2001:db8::53]:53'
+    #[arg(long, value_name = "ADDR:PORT", help_heading = ZONES)]
+    pub(super) listen: Vec<String>,
+    /// A Corefile, in place of the flags above and those of TLS
+    ///
+    /// Server blocks in the form of CoreDNS; what it may say is in docs/reference.md. Flags
+    /// that can stand beside it hold where the file says nothing. It is read again on SIGHUP
+    /// and when it changes; if it is wrong then, what was served stays.
+    ///
+    /// 'gathersrv check --config FILE' says what would be served, or all that is wrong.
+    ///
+    /// Example: --config /etc/gathersrv/Corefile
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = ZONES,
+          conflicts_with_all = ["listen", "listen_tls", "tls_cert", "tls_key", "zone", "cluster", "forward"])]
+    pub(super) config: Option<PathBuf>,
+    /// Where to listen for DNS over TLS
+    ///
+    /// An address of this host and a port, 853 if none is given. Repeatable. It needs
+    /// --tls-cert and --tls-key. With it and without --listen there is no UDP and no TCP.
+    ///
+    /// In a Corefile: tls://ZONE[:PORT] in front of a block.
+    ///
+    /// Example: --listen-tls 10.0.0.53:853
+    #[arg(long, value_name = "ADDR:PORT", requires_all = ["tls_cert", "tls_key"], help_heading = TLS)]
+    pub(super) listen_tls: Vec<String>,
+    /// The certificate that clients over TLS are shown
+    ///
+    /// A file in PEM: the certificate, and behind it those between it and its authority. It
+    /// is read again on SIGHUP and when it changes; if it does not fit its key then, the pair
+    /// before it is kept and the log says why.
+    ///
+    /// In a Corefile: tls CERT KEY
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key", help_heading = TLS)]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's private key
+    ///
+    /// A file in PEM that the daemon's user can read. It is read again together with the
+    /// certificate.
+    ///
+    /// In a Corefile: tls CERT KEY
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert", help_heading = TLS)]
+    pub(super) tls_key: Option<PathBuf>,
     /// Answer every query within this time
-    #[arg(long, value_name = "TIME", default_value = "800ms", value_parser = deadline)]
-    deadline: Duration,
+    ///
+    /// From 10ms to 60s. When it has passed, the clusters that have not answered are missing,
+    /// and --on-missing decides what becomes of the answer. Asking again and the next server
+    /// all happen inside it. The default is below one second because HAProxy and the resolver
+    /// of the JVM give up after that.
+    ///
+    /// In a Corefile: deadline TIME in the block of gathersrv; cancel [TIME] for a whole block.
+    ///
+    /// Example: --deadline 500ms
+    #[arg(long, value_name = "TIME", default_value = "800ms", value_parser = deadline, help_heading = FAILURES)]
+    pub(super) deadline: Duration,
     /// What to do when a cluster does not answer
-    #[arg(long, value_name = "POLICY", default_value = "stale")]
-    on_missing: Missing,
-    /// Answer SERVFAIL when fewer clusters than this have answered
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    min_clusters: usize,
+    ///
+    /// It speaks of answers to which some cluster gave records and another is missing: down,
+    /// late, or answering SERVFAIL or REFUSED. With stale and partial the answer says which
+    /// cluster is missing (EDE 3 or 23), and its TTLs are cut to five seconds. If nobody has
+    /// records and somebody is missing, the answer is SERVFAIL in any case: NXDOMAIN is never
+    /// guessed.
+    ///
+    /// In a Corefile: on-missing POLICY in the block of gathersrv.
+    #[arg(long, value_name = "POLICY", default_value = "stale", help_heading = FAILURES)]
+    pub(super) on_missing: Missing,
+    /// Answer SERVFAIL when fewer clusters than this are in the answer
+    ///
+    /// A last good answer that fills in counts as one. It makes only positive answers
+    /// SERVFAIL, and may not be larger than the number of a zone's clusters. 0 is no demand.
+    ///
+    /// In a Corefile: min-clusters N in the block of gathersrv.
+    ///
+    /// Example: --min-clusters 2
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = FAILURES)]
+    pub(super) min_clusters: usize,
     /// Which server of a cluster to ask first
-    #[arg(long, value_name = "POLICY", default_value = "sequential")]
-    policy: Order,
-    /// Take a server out after it left this many questions unanswered; 0: never
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    max_fails: u32,
-    /// Merged answers to keep and give again; 0: none
-    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().cache)]
-    cache: usize,
-    /// Longest time to give an answer again, whatever its TTLs; at most 1h
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = cache_for)]
-    cache_for: Duration,
-    /// Last good answers to keep for when a cluster is missing; 0: none
-    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().keep)]
-    keep: usize,
+    ///
+    /// The others are asked when it does not answer in time, or answers SERVFAIL or REFUSED.
+    /// Servers that are out are passed over.
+    ///
+    /// In a Corefile: policy sequential, round_robin or random in the block of a forward.
+    #[arg(long, value_name = "POLICY", default_value = "sequential", help_heading = FAILURES)]
+    pub(super) policy: Order,
+    /// Take a server out after it left this many questions unanswered
+    ///
+    /// In a row, and unheard for a quarter of the deadline. Queries do not wait for a server
+    /// that is out. It is asked in the background, a quarter of a second later at first and
+    /// every second at last, and is back with its first reply. 0: never take one out.
+    ///
+    /// In a Corefile: max_fails N in the block of a forward.
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = FAILURES)]
+    pub(super) max_fails: u32,
+    /// Merged answers to keep and give again
+    ///
+    /// Over all workers. An answer is given again while its TTLs last, and for --cache-for at
+    /// most; one in demand is refreshed before it ends. Answers that lack a cluster are not
+    /// kept as whole ones. 0: the clusters are asked every time.
+    ///
+    /// In a Corefile: cache { success ENTRIES }; without the directive nothing is given again.
+    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().cache, help_heading = MEMORY)]
+    pub(super) cache: usize,
+    /// Longest time to give an answer again
+    ///
+    /// Whatever its TTLs, which are not changed by it. At most 1h.
+    ///
+    /// In a Corefile: cache SECONDS
+    ///
+    /// Example: --cache-for 10s
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = cache_for, help_heading = MEMORY)]
+    pub(super) cache_for: Duration,
+    /// Last good answers to keep for when a cluster is missing
+    ///
+    /// Over all workers. One is what one cluster last said to one question; it fills in with
+    /// --on-missing stale, however long ago its TTLs ended, up to --keep-for. 0: none is kept,
+    /// and missing clusters are left out.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().keep, help_heading = MEMORY)]
+    pub(super) keep: usize,
     /// How old a last good answer may be
-    #[arg(long, value_name = "TIME", default_value = "1day", value_parser = span)]
-    keep_for: Duration,
+    ///
+    /// Older ones do not fill in for a missing cluster.
+    ///
+    /// In a Corefile: serve_stale [TIME] in the block of cache; 1h without a time.
+    ///
+    /// Example: --keep-for 2h
+    #[arg(long, value_name = "TIME", default_value = "1day", value_parser = span, help_heading = MEMORY)]
+    pub(super) keep_for: Duration,
     /// How long not to believe a cluster that had records and says it has none
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span)]
-    keep_on_empty: Duration,
-    /// Queries in flight; more are answered SERVFAIL
-    #[arg(long, value_name = "N", default_value_t = Settings::default().max_queries)]
-    max_queries: usize,
-    /// Queries in flight from one client address; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    max_queries_per_client: usize,
-    /// A network that may ask [default: whoever reaches a listener]; repeatable
-    #[arg(long, value_name = "NET")]
-    allow: Vec<String>,
-    /// UDP answers a second to one client network (IPv4 /24, IPv6 /56); 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    rate_limit: u32,
-    /// UDP queries a second to answer without a DNS cookie; others need one, or TCP; 0: all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    require_cookies_above: u32,
-    /// Connections of clients, TCP and TLS
-    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp)]
-    max_tcp: usize,
+    ///
+    /// A cluster's DNS that has just started may not know its services yet. For this time
+    /// its last good answer stands in place of its NXDOMAIN or empty answer. 0s: it is
+    /// believed at once.
+    ///
+    /// In a Corefile: keep-on-empty TIME in the block of gathersrv.
+    ///
+    /// Example: --keep-on-empty 30s
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span, help_heading = MEMORY)]
+    pub(super) keep_on_empty: Duration,
+    /// A network that may ask
+    ///
+    /// An address, or a network such as 10.0.0.0/8 or 2001:db8::/32. Repeatable. Everybody
+    /// else is REFUSED, whatever is cached, and connections of theirs are closed at once.
+    ///
+    /// Default: whoever reaches a listener.
+    ///
+    /// In a Corefile: acl { allow net NET... } and a last line 'block'.
+    ///
+    /// Example: --allow 10.0.0.0/8 --allow ::1
+    #[arg(long, value_name = "NET", help_heading = CLIENTS)]
+    pub(super) allow: Vec<String>,
+    /// UDP answers a second to one client network
+    ///
+    /// A network is an IPv4 /24 or an IPv6 /56. Of what is above it every second query is
+    /// told to come over TCP, and the rest is dropped. Clients that show a DNS cookie or come
+    /// over TCP are not counted. Each worker counts its share. 0: no limit.
+    ///
+    /// There is no directive for it: give it beside --config.
+    ///
+    /// Example: --rate-limit 200
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = CLIENTS)]
+    pub(super) rate_limit: u32,
+    /// UDP queries a second to answer without a DNS cookie
+    ///
+    /// Of all clients together. Above it, those without a cookie get one (BADCOOKIE), or, if
+    /// they know nothing of cookies, are told to come over TCP by an answer no larger than
+    /// their question. It stops floods with forged senders. 0: answer all of them.
+    ///
+    /// There is no directive for it: give it beside --config.
+    ///
+    /// Example: --require-cookies-above 2000
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = CLIENTS)]
+    pub(super) require_cookies_above: u32,
+    /// Queries in flight
+    ///
+    /// Over all workers. More are answered SERVFAIL at once.
+    ///
+    /// In a Corefile: max_concurrent N in the block of a forward.
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_queries, help_heading = CLIENTS)]
+    pub(super) max_queries: usize,
+    /// Queries in flight from one client address
+    ///
+    /// More are answered SERVFAIL at once. 0: no limit. Leave it so where clients come
+    /// through one resolver.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = CLIENTS)]
+    pub(super) max_queries_per_client: usize,
+    /// Connections of clients, over TCP and TLS
+    ///
+    /// In all; further ones are closed at once. A connection costs some ten kilobytes, one over
+    /// TLS forty. The limit of open files may leave fewer: those that UDP and the clusters
+    /// need are reserved. The more are open, the sooner those that do nothing are closed:
+    /// after ten seconds up to half of them, after one when all are taken.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp, help_heading = CLIENTS)]
+    pub(super) max_tcp: usize,
     /// Connections of one client address
-    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp_per_client)]
-    max_tcp_per_client: usize,
-    /// Worker threads [default: the cores]
-    #[arg(long, value_name = "N", value_parser = workers)]
-    workers: Option<NonZeroUsize>,
-    /// Largest UDP answer in octets, 512 to 4096
-    #[arg(long, value_name = "OCTETS", default_value_t = DEFAULT_PAYLOAD,
+    ///
+    /// The addresses of one IPv6 /64 are one client. Further connections are closed at once.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_tcp_per_client, help_heading = CLIENTS)]
+    pub(super) max_tcp_per_client: usize,
+    /// Largest UDP answer in octets
+    ///
+    /// From 512 to 4096, and never more than the client takes. Larger answers lose records
+    /// they can do without, and are truncated if that does not help; the client then comes
+    /// over TCP. The default passes every usual network in one piece.
+    ///
+    /// In a Corefile: bufsize N
+    #[arg(long, value_name = "OCTETS", default_value_t = DEFAULT_PAYLOAD, help_heading = ANSWERS,
           value_parser = clap::value_parser!(u16).range(512..=4096))]
-    max_udp_payload: u16,
-    /// What a truncated answer carries: the records that fit, or none
-    #[arg(long, value_name = "WHAT", default_value = "records")]
-    truncated: Truncated,
+    pub(super) max_udp_payload: u16,
+    /// What a truncated answer carries
+    ///
+    /// A client that is told that an answer is truncated should ask again over TCP. Some use
+    /// the records they got; others take half an answer for a whole one.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "WHAT", default_value = "records", help_heading = ANSWERS)]
+    pub(super) truncated: Truncated,
+    /// Where to serve the status page and metrics over HTTP
+    ///
+    /// An address of this host and a port, 9153 if none is given; port 0 is a free one, which
+    /// the start lines tell. Repeatable. There are / (the page), /status.json, /metrics for
+    /// Prometheus, /health, /ready, /ready?strict (every cluster has a live server) and
+    /// /config (what 'gathersrv check' prints).
+    ///
+    /// It has no login and changes nothing: who reaches it may see all of it.
+    ///
+    /// Default: nowhere.
+    ///
+    /// In a Corefile: prometheus [ADDR], health [ADDR], ready [ADDR]
+    ///
+    /// Example: --admin 127.0.0.1:9153
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) admin: Vec<String>,
+    /// How long to serve on after SIGTERM, and say that it is not ready
+    ///
+    /// Whoever sends queries here according to /ready has this time to stop doing so. Queries
+    /// are answered as ever, connections are accepted; then the daemon ends. A second SIGTERM
+    /// ends the wait. At most 10 minutes.
+    ///
+    /// In a Corefile: health { lameduck TIME }
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = lame_duck)]
+    pub(super) lame_duck: Duration,
+    /// Worker threads
+    ///
+    /// From 1 to 1024, each with sockets and memory of its own. Equal questions come to the
+    /// same worker, so that they share one fan-out.
+    ///
+    /// Default: as many as there are cores.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(super) workers: Option<NonZeroUsize>,
     /// What to log, on standard error
+    ///
+    /// Each level has the lines of those before it. Lines that any client could cause are
+    /// limited in their rate.
+    ///
+    /// There is no directive for it: give it beside --config.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: LogLevel,
+    pub(super) log: LogLevel,
     /// What a line of the log looks like
+    ///
+    /// Text for people, or a JSON object on each line for programs, with the facts of an event
+    /// as fields of their own.
+    ///
+    /// There is no directive for it: give it beside --config.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-    /// Log queries as they are answered: 1 for every one, 1/100 for one of a hundred, at random
+    pub(super) log_format: LogFormat,
+    /// Log queries as they are answered
+    ///
+    /// 1 for every query, 1/100 for one of a hundred, picked at random. One line for each, at
+    /// every level of --log: client, transport, name, type, rcode, flags, octets, time taken,
+    /// whether it was kept, and EDE codes. Lines that whoever reads the log does not keep up
+    /// with are dropped, and counted.
+    ///
+    /// Default: none.
+    ///
+    /// In a Corefile: log
+    ///
+    /// Example: --query-log 1/100
     #[arg(long, value_name = "RATE")]
-    query_log: Option<String>,
-    /// Send every packet to a collector of dnstap: unix:PATH or tcp:ADDR:PORT
+    pub(super) query_log: Option<String>,
+    /// Send a copy of every packet to a collector of dnstap
+    ///
+    /// unix:PATH or tcp:ADDR:PORT, where a collector that speaks frame streams listens, such as
+    /// fstrm_capture: queries, answers, sub-questions and what came back. The connection is made
+    /// again when it breaks; what the collector does not keep up with is dropped, and counted.
+    ///
+    /// Default: nowhere.
+    ///
+    /// In a Corefile: dnstap ENDPOINT
+    ///
+    /// Example: --dnstap unix:/run/dnstap.sock
     #[arg(long, value_name = "ENDPOINT")]
-    dnstap: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Missing {
-    /// Fill in the cluster's last good answer, else leave it out
-    Stale,
-    /// Answer without it, and say so
-    Partial,
-    /// Answer SERVFAIL
-    Fail,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
-    /// The first, and the others when it fails
-    Sequential,
-    /// Each in turn
-    RoundRobin,
-    /// Any
-    Random,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Truncated {
-    /// The whole records that fit
-    Records,
-    /// None
-    Empty,
+    pub(super) dnstap: Option<String>,
 }
 
 impl Serve {
-    /// Where it is written what is to be served, by these flags.
-    pub(super) fn written(&self, matches: &clap::ArgMatches) -> Result<Written, ConfigError> {
-        let draft = self.draft(matches)?;
-        Ok(match &self.config {
-            Some(path) => Written::File(path.clone(), draft.settings),
-            None => Written::Flags(draft),
-        })
-    }
-
     /// What is logged, and how.
     pub(super) fn log(&self) -> Log {
         Log { level: self.log, format: self.log_format }
     }
-
-    fn draft(&self, matches: &clap::ArgMatches) -> Result<Draft, ConfigError> {
-        let listen = self.listen.iter().map(|word| words::listen("--listen", word));
-        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
-        let behaviour = Behaviour {
-            deadline: self.deadline,
-            min_clusters: self.min_clusters,
-            cache_for: self.cache_for,
-            keep_for: self.keep_for,
-            keep_on_empty: self.keep_on_empty,
-            on_missing: match self.on_missing {
-                Missing::Stale => OnMissing::Stale,
-                Missing::Partial => OnMissing::Partial,
-                Missing::Fail => OnMissing::Fail,
-            },
-            policy: match self.policy {
-                Order::Sequential => Policy::Sequential,
-                Order::RoundRobin => Policy::RoundRobin,
-                Order::Random => Policy::Random,
-            },
-        };
-        let listen_tls = self.listen_tls.iter();
-        let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
-        let allow = self.allow.iter().map(|word| words::network("--allow", word));
-        let query_log = self.query_log.as_ref();
-        let query_log = query_log.map(|word| sample("--query-log", word)).transpose()?;
-        let dnstap = self.dnstap.as_ref();
-        let dnstap = dnstap.map(|word| Endpoint::read("--dnstap", word)).transpose()?;
-        let identity = self.tls_cert.clone().zip(self.tls_key.clone());
-        let settings = Settings {
-            behaviour,
-            listen: listen.collect::<Result<_, _>>()?,
-            listen_tls: listen_tls.collect::<Result<_, _>>()?,
-            identity: identity.map(|(cert, key)| Identity { cert, key }),
-            allow: allow.collect::<Result<_, _>>()?,
-            answer_rate: self.rate_limit,
-            cookies_above: self.require_cookies_above,
-            max_tcp: self.max_tcp,
-            max_tcp_per_client: self.max_tcp_per_client,
-            workers: workers.unwrap_or(NonZeroUsize::MIN),
-            max_udp_payload: self.max_udp_payload,
-            max_fails: self.max_fails,
-            query_log,
-            dnstap,
-            cache: self.cache,
-            keep: self.keep,
-            max_queries: self.max_queries,
-            max_queries_per_client: self.max_queries_per_client,
-            truncated: match self.truncated {
-                Truncated::Records => crate::config::Truncated::Records,
-                Truncated::Empty => crate::config::Truncated::Empty,
-            },
-            ..Settings::default()
-        };
-        let mut zones: Vec<ZoneDraft> = self
-            .zone
-            .iter()
-            .map(|name| ZoneDraft {
-                place: format!("--zone {name}"),
-                name: name.clone(),
-                clusters: Vec::new(),
-                behaviour: None,
-            })
-            .collect();
-        let places = |id| matches.indices_of(id).map(Iterator::collect::<Vec<_>>);
-        let zone_places = places("zone").unwrap_or_default();
-        let cluster_places = places("cluster").unwrap_or_default();
-        for (line, place) in self.cluster.iter().zip(cluster_places) {
-            // With one zone the order of the flags does not matter.
-            let before = zone_places.iter().filter(|&&zone| zone < place).count();
-            let owner = if zones.len() == 1 { Some(0) } else { before.checked_sub(1) };
-            let Some(zone) = owner.and_then(|n| zones.get_mut(n)) else {
-                return Err(ConfigError {
-                    place: format!("--cluster '{line}'"),
-                    wrong: "no --zone stands in front of it".into(),
-                    remedy: "name the zone first, such as --zone distributed.local.".into(),
-                });
-            };
-            zone.clusters.push(("--cluster".into(), line.clone()));
-        }
-        let forwards = self
-            .forward
-            .iter()
-            .map(|words| ForwardDraft {
-                place: "--forward".into(),
-                words: words.clone(),
-                behaviour: None,
-            })
-            .collect();
-        Ok(Draft { settings, zones, forwards })
-    }
-}
-
-fn deadline(word: &str) -> Result<Duration, String> {
-    let remedy = "write a time such as '800ms', between 10ms and 60s";
-    let time = humantime::parse_duration(word).map_err(|error| format!("{error}; {remedy}"))?;
-    if DEADLINES.contains(&time) { Ok(time) } else { Err(remedy.into()) }
-}
-
-fn cache_for(word: &str) -> Result<Duration, String> {
-    let most = Behaviour::default().cache_for;
-    let time = span(word)?;
-    if time <= most { Ok(time) } else { Err("write a time up to '1h'".into()) }
-}
-
-fn span(word: &str) -> Result<Duration, String> {
-    humantime::parse_duration(word).map_err(|error| format!("{error}; write a time such as '30s'"))
-}
-
-fn workers(word: &str) -> Result<NonZeroUsize, String> {
-    /// More threads than any machine this is for has cores.
-    const MOST: usize = 1024;
-    let number = word.parse::<usize>().ok().filter(|&n| n <= MOST).and_then(NonZeroUsize::new);
-    number.ok_or_else(|| format!("write a number from 1 to {MOST}"))
 }

@@ -15,8 +15,8 @@ pub mod words;
 
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
 pub use plan::{
-    Behaviour, Cluster, DEADLINES, Forward, Identity, OnMissing, Plan, Policy, Route, Settings,
-    Truncated, Zone,
+    Behaviour, Cluster, DEADLINES, Forward, Identity, LAME_DUCKS, OnMissing, Plan, Policy, Route,
+    Settings, Truncated, Zone,
 };
 pub use server::{Server, ServerOptions, Tls};
 pub use taps::{Endpoint, sample};

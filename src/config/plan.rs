@@ -50,6 +50,10 @@ pub enum Truncated {
 pub const DEADLINES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
 
+/// The longest time to go on after the daemon was told to stop: longer than any
+/// orchestrator waits is a mistake.
+pub const LAME_DUCKS: Duration = Duration::from_secs(600);
+
 /// How the questions for one zone or forward are dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behaviour {
@@ -107,6 +111,11 @@ pub struct Settings {
     pub listen_tls: Vec<SocketAddr>,
     /// Who we are there.
     pub identity: Option<Identity>,
+    /// Where the admin server is reached, over HTTP; it is off if nowhere.
+    pub admin: Vec<SocketAddr>,
+    /// For so long everything goes on after the daemon was told to stop, but that
+    /// it says that it is not ready.
+    pub lame_duck: Duration,
     /// Who may ask; everybody if nobody is named.
     pub allow: Vec<IpNet>,
     /// UDP answers a second to one client network; 0 for no limit.
@@ -151,6 +160,8 @@ impl Default for Settings {
             listen: Vec::new(),
             listen_tls: Vec::new(),
             identity: None,
+            admin: Vec::new(),
+            lame_duck: Duration::ZERO,
             allow: Vec::new(),
             answer_rate: 0,
             cookies_above: 0,

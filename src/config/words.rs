@@ -15,6 +15,9 @@ use std::str::FromStr;
 /// The port of DNS (RFC 1035, 4.2).
 pub const DNS_PORT: u16 = 53;
 
+/// Where CoreDNS serves its metrics, and so where scrapers look.
+const ADMIN_PORT: u16 = 9153;
+
 /// The port of DNS over TLS (RFC 7858, 3.1).
 pub const TLS_PORT: u16 = 853;
 
@@ -157,6 +160,11 @@ pub fn listen(place: &str, word: &str) -> Result<SocketAddr, ConfigError> {
 /// The same for TLS.
 pub fn listen_tls(place: &str, word: &str) -> Result<SocketAddr, ConfigError> {
     listen_at(place, word, TLS_PORT)
+}
+
+/// The same for the admin server: port 9153, where CoreDNS has its metrics.
+pub fn admin(place: &str, word: &str) -> Result<SocketAddr, ConfigError> {
+    listen_at(place, word, ADMIN_PORT)
 }
 
 fn listen_at(place: &str, word: &str, port: u16) -> Result<SocketAddr, ConfigError> {

@@ -14,7 +14,7 @@ mod lexer;
 mod sites;
 mod source;
 
-pub use diagnose::Mistakes;
+pub use diagnose::{Mistakes, close_to};
 
 use crate::config::{Plan, Settings};
 use expand::Expander;

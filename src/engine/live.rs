@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes the plan's servers known to the engine.
 pub(super) fn live(
@@ -48,6 +49,8 @@ fn meaning(plan: &Plan, zone: &Zone) -> u64 {
     settings.listen_tls.clear();
     settings.identity = None;
     settings.allow.clear();
+    settings.admin.clear();
+    settings.lame_duck = Duration::ZERO;
     (settings.query_log, settings.dnstap) = (None, None);
     settings.behaviour = zone.behaviour.clone();
     format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);

@@ -199,7 +199,7 @@ pub(super) struct Counted {
 
 impl Meter {
     /// One of `clusters`, each with so many servers.
-    pub(super) fn new(clusters: impl Iterator<Item = usize>) -> Self {
+    pub fn new(clusters: impl Iterator<Item = usize>) -> Self {
         let cluster = |servers| ClusterMeter {
             servers: vec![[0; RCODES.len() + 1]; servers],
             ..ClusterMeter::default()

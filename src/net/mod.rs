@@ -66,7 +66,13 @@ impl CannotRun {
         matches!(number, Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
     }
 
-    pub(super) fn start(why: std::io::Error) -> Self {
+    /// The admin server cannot listen there.
+    pub(crate) fn admin(addr: std::net::SocketAddr, why: std::io::Error) -> Self {
+        let what = format!("cannot listen on {addr} (admin)");
+        CannotRun { what, why, remedy: "choose another address with --admin".into() }
+    }
+
+    pub(crate) fn start(why: std::io::Error) -> Self {
         CannotRun {
             what: "cannot start".into(),
             why,

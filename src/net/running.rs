@@ -248,10 +248,15 @@ impl Running {
         own.collect()
     }
 
+    /// Says from now on that it is not ready; everything else goes on.
+    pub fn close(&self) {
+        self.roster.close();
+    }
+
     /// Stops listening, waits until the queries in flight are answered, and
     /// ends. Bounded by the deadline.
     pub fn stop(mut self) {
-        self.roster.close();
+        self.close();
         for group in &mut self.groups {
             group.sockets.clear();
             let _ = group.stop.send(true);

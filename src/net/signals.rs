@@ -54,6 +54,23 @@ impl Signals {
         self.changes.0.clone()
     }
 
+    /// Waits for so long, or for another request to stop.
+    pub fn wait_for_stop(
+        &mut self,
+        running: &mut Running,
+        time: Duration,
+    ) -> Result<(), CannotRun> {
+        let Signals { runtime, terminate, interrupt, .. } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => Ok(()),
+                _ = terminate.recv() => Ok(()),
+                _ = interrupt.recv() => Ok(()),
+                Some(error) = running.ended.recv() => Err(error),
+            }
+        })
+    }
+
     /// Waits for something to do, or for a worker that cannot go on.
     pub fn wait(&mut self, running: &mut Running) -> Result<Wake, CannotRun> {
         let Signals { runtime, terminate, interrupt, hangup, changes } = self;

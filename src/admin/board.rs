@@ -1,0 +1,111 @@
+//! Where the daemon's main thread pins up what the admin server shows of it:
+//! what is configured, how changes of that went, and what happened.
+
+use super::status::{Event, Level};
+use crate::config::Plan;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// Events that are kept.
+const EVENTS: usize = 100;
+
+/// Seconds since 1970.
+pub fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// What is pinned up.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// Where the configuration comes from.
+    pub source: String,
+    /// When the one that is served was read.
+    pub loaded: SystemTime,
+    /// How often another one was taken up.
+    pub reloads: u64,
+    /// How often one was turned down.
+    pub failures: u64,
+    /// Why the last one was turned down, if it was.
+    pub last_error: Option<String>,
+    /// What is served, as `gathersrv check` prints it.
+    pub plan: String,
+    /// What happened, newest first.
+    pub events: VecDeque<Event>,
+}
+
+/// The board. Locked when something changes or somebody looks, never for a
+/// query.
+#[derive(Clone)]
+pub struct Board(Arc<Mutex<Pinned>>);
+
+/// The plans in the words of `gathersrv check`.
+pub fn in_words(plans: &[Plan]) -> String {
+    let mut words = String::new();
+    for plan in plans {
+        for line in plan.summary().iter().chain(&plan.policies()) {
+            words += line;
+            words.push('\n');
+        }
+        for warning in &plan.warnings {
+            words += &format!("warning: {warning}\n");
+        }
+    }
+    words
+}
+
+impl Board {
+    /// A board of what is served at the start.
+    pub fn new(source: String, plans: &[Plan]) -> Self {
+        Board(Arc::new(Mutex::new(Pinned {
+            source,
+            loaded: SystemTime::now(),
+            reloads: 0,
+            failures: 0,
+            last_error: None,
+            plan: in_words(plans),
+            events: VecDeque::new(),
+        })))
+    }
+
+    fn pinned(&self) -> MutexGuard<'_, Pinned> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that is on it.
+    pub fn read(&self) -> Pinned {
+        self.pinned().clone()
+    }
+
+    /// Another configuration is served from now on.
+    pub fn reloaded(&self, plans: &[Plan]) {
+        let mut pinned = self.pinned();
+        pinned.plan = in_words(plans);
+        pinned.loaded = SystemTime::now();
+        pinned.reloads += 1;
+        pinned.last_error = None;
+        let text = format!("{} is served as it is now", pinned.source);
+        pinned.add(Level::Info, text);
+    }
+
+    /// A configuration was turned down; what was served stays.
+    pub fn not_reloaded(&self, why: &str) {
+        let mut pinned = self.pinned();
+        pinned.failures += 1;
+        pinned.last_error = Some(why.to_string());
+        let text = format!("{} is not served as it is now: {why}", pinned.source);
+        pinned.add(Level::Error, text);
+    }
+
+    /// Something happened.
+    pub fn happened(&self, level: Level, text: String) {
+        self.pinned().add(level, text);
+    }
+}
+
+impl Pinned {
+    fn add(&mut self, level: Level, text: String) {
+        self.events.push_front(Event { at: unix(SystemTime::now()), level, text });
+        self.events.truncate(EVENTS);
+    }
+}

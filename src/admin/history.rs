@@ -1,0 +1,183 @@
+//! The last minutes: what was counted when, so that rates, and what the chart
+//! shows, can be told.
+
+use super::ledger::{Account, Ledger};
+use crate::engine::meters::{Latency, NO_ANSWER};
+use domain::base::iana::Rcode;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Points of the chart; one spans [`STEP`].
+pub const POINTS: usize = 150;
+
+/// Seconds of a point.
+pub const STEP: u64 = 2;
+
+/// Rates are over this time.
+pub const LATELY: Duration = Duration::from_secs(10);
+
+/// Sums are of this time.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a zone had come to: the counts that rates are made of.
+#[derive(Debug, Clone, Default)]
+pub struct Brief {
+    /// Answers.
+    pub queries: u64,
+    /// Gathered answers: whole, stale, partial, failed.
+    pub completeness: [u64; 4],
+    /// Fresh, stale, missing: of each cluster.
+    pub clusters: Vec<[u64; 3]>,
+    /// Of each server, by name: sub-questions, and those that came to nothing.
+    pub servers: Vec<(String, [u64; 2])>,
+}
+
+/// Everything at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Moment {
+    /// When, since the start.
+    pub at: Duration,
+    /// Answers, and those from memory.
+    pub answered: [u64; 2],
+    /// SERVFAIL answers.
+    pub failed: u64,
+    /// Stale and partial answers.
+    pub incomplete: u64,
+    /// From a query to its answer.
+    pub latency: Latency,
+    /// Zones and forwards by name and kind.
+    pub briefs: HashMap<(String, bool), Brief>,
+}
+
+/// Sub-questions to a server, and those it gave no answer to or a refusal.
+fn asked(outcomes: &[u64]) -> [u64; 2] {
+    use crate::engine::meters::RCODES;
+    let proper =
+        |n: usize| RCODES.get(n).is_some_and(|(_, name)| matches!(*name, "NOERROR" | "NXDOMAIN"));
+    let failures = outcomes.iter().enumerate().filter(|(n, _)| *n == NO_ANSWER || !proper(*n));
+    [outcomes.iter().sum(), failures.map(|(_, count)| count).sum()]
+}
+
+fn brief(account: &Account) -> Brief {
+    let meter = &account.meter;
+    let (_, queries) = meter.of_rcode(Rcode::NOERROR);
+    let mut servers = Vec::new();
+    for (names, cluster) in account.clusters.iter().zip(&meter.clusters) {
+        for (name, outcomes) in names.servers.iter().zip(&cluster.servers) {
+            servers.push((name.clone(), asked(outcomes)));
+        }
+    }
+    Brief {
+        queries,
+        completeness: meter.completeness,
+        clusters: meter.clusters.iter().map(|c| [c.fresh, c.stale, c.missing]).collect(),
+        servers,
+    }
+}
+
+impl Moment {
+    /// What the ledger says now; zone by zone only if `whole`.
+    fn of(at: Duration, ledger: &Ledger, whole: bool) -> Self {
+        let mut moment = Moment {
+            at,
+            answered: [ledger.counters.answered, ledger.counters.hits],
+            ..Moment::default()
+        };
+        let meters = ledger.accounts.iter().map(|account| &account.meter);
+        for meter in meters.chain(std::iter::once(&ledger.stray)) {
+            moment.failed += meter.of_rcode(Rcode::SERVFAIL).0;
+            moment.incomplete += meter.completeness[1] + meter.completeness[2];
+            moment.latency.add_between(&Latency::default(), &meter.latency);
+        }
+        if whole {
+            let briefs = ledger
+                .accounts
+                .iter()
+                .map(|account| ((account.name.clone(), account.is_forward), brief(account)));
+            moment.briefs = briefs.collect();
+        }
+        moment
+    }
+}
+
+/// What was counted between two moments.
+#[derive(Debug, Clone, Default)]
+pub struct Point {
+    /// How long it is.
+    pub span: Duration,
+    /// Answers.
+    pub answered: u64,
+    /// Stale and partial ones.
+    pub incomplete: u64,
+    /// SERVFAILs.
+    pub failed: u64,
+    /// From a query to its answer.
+    pub latency: Latency,
+}
+
+/// The last minutes.
+#[derive(Debug, Default)]
+pub struct History {
+    points: VecDeque<Point>,
+    /// Where the next point begins.
+    begun: Option<Moment>,
+    /// The last minute and a bit, zone by zone, a few seconds apart.
+    moments: VecDeque<Moment>,
+}
+
+impl History {
+    /// Takes note of how things stand; to be called about once a second.
+    pub fn take(&mut self, at: Duration, ledger: &Ledger) {
+        let now = Moment::of(at, ledger, false);
+        let step = Duration::from_secs(STEP);
+        match &self.begun {
+            None => self.begun = Some(now),
+            // A call that comes a little early still ends its point.
+            Some(begun) if at + step / 4 >= begun.at + step => {
+                let mut latency = Latency::default();
+                latency.add_between(&begun.latency, &now.latency);
+                self.points.push_back(Point {
+                    span: at.saturating_sub(begun.at),
+                    answered: now.answered[0].saturating_sub(begun.answered[0]),
+                    incomplete: now.incomplete.saturating_sub(begun.incomplete),
+                    failed: now.failed.saturating_sub(begun.failed),
+                    latency,
+                });
+                if self.points.len() > POINTS {
+                    self.points.pop_front();
+                }
+                self.begun = Some(now);
+            }
+            Some(_) => {}
+        }
+        let due = self.moments.back().is_none_or(|last| at >= last.at + LATELY / 5);
+        if due {
+            self.moments.push_back(Moment::of(at, ledger, true));
+        }
+        // The oldest that is kept is a minute old or more.
+        while self.moments.get(1).is_some_and(|second| second.at + MINUTE <= at) {
+            self.moments.pop_front();
+        }
+    }
+
+    /// The chart's points, oldest first.
+    pub fn points(&self) -> impl Iterator<Item = &Point> {
+        self.points.iter()
+    }
+
+    /// When the last point ended, since the start.
+    pub fn end(&self) -> Duration {
+        self.begun.as_ref().map(|begun| begun.at).unwrap_or_default()
+    }
+
+    /// How things stood this long before `at`, or as long ago as is known.
+    pub fn before(&self, at: Duration, ago: Duration) -> Option<&Moment> {
+        let older = self.moments.iter().rev().find(|moment| moment.at + ago <= at);
+        older.or(self.moments.front())
+    }
+
+    /// How things stand, in the same form.
+    pub fn now(at: Duration, ledger: &Ledger) -> Moment {
+        Moment::of(at, ledger, true)
+    }
+}

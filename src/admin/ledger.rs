@@ -1,0 +1,312 @@
+//! What all workers have counted, added up. Workers come and go with the
+//! configuration, and begin at nothing; what they had counted stays in here, so
+//! that no sum ever becomes smaller while its zone is served.
+
+use crate::config::{Plan, Server};
+use crate::engine::meters::{Latency, Meter};
+use crate::engine::{Counters, ServerVitals, State};
+use crate::net::roster::WorkerVitals;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// A worker that has not said anything so many times is gone; until then it goes
+/// on where it was.
+const STUCK: u64 = 100;
+
+/// A cluster of a zone, by its names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClusterName {
+    /// Its own zone, as configured.
+    pub suffix: String,
+    /// What marks its names.
+    pub prefix: String,
+    /// Its servers' names: keys of [`Ledger::servers`].
+    pub servers: Vec<String>,
+}
+
+/// What is counted of a zone or forward.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name, as configured.
+    pub name: String,
+    /// It is a forward, whose only cluster is itself.
+    pub is_forward: bool,
+    /// The clusters, in the order of the meter's.
+    pub clusters: Vec<ClusterName>,
+    /// The counts.
+    pub meter: Meter,
+}
+
+/// How a server is, all workers together.
+#[derive(Debug, Clone)]
+pub struct ServerAccount {
+    /// Where it is, and how it is asked.
+    pub server: Server,
+    /// Whether it answers.
+    pub state: State,
+    /// When that began.
+    pub since: Option<SystemTime>,
+    /// When it was last heard.
+    pub heard: Option<SystemTime>,
+    /// The round-trip time of who heard it last.
+    pub rtt: Option<Duration>,
+    /// Some worker asks it over TCP because of forgers.
+    pub besieged: bool,
+    /// How long its answers took.
+    pub latency: Latency,
+}
+
+/// What is so at the moment, all workers together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Workers that answered.
+    pub workers: usize,
+    /// Queries not answered yet.
+    pub queries_in_flight: usize,
+    /// IDs in flight towards clusters.
+    pub questions_in_flight: usize,
+    /// Questions kept.
+    pub kept_entries: usize,
+    /// Octets of what is kept.
+    pub kept_octets: usize,
+    /// Clients' connections over TCP and over TLS.
+    pub connections: [usize; 2],
+}
+
+/// The sums.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    /// What happened.
+    pub counters: Counters,
+    /// Kept answers that had to make room for others.
+    pub evictions: u64,
+    /// Connections closed at once because there were too many.
+    pub turned_away: u64,
+    /// Questions for no zone or forward.
+    pub stray: Meter,
+    /// The zones and forwards that are served, in their order.
+    pub accounts: Vec<Account>,
+    /// The servers that are asked, by name.
+    pub servers: HashMap<String, ServerAccount>,
+    /// What is so at the moment.
+    pub gauges: Gauges,
+    /// The plans that are served, and which account each of their zones and
+    /// forwards has.
+    plans: Vec<(Arc<Plan>, Vec<usize>)>,
+    /// What each worker said last, and when: the how manieth time.
+    last: HashMap<usize, (u64, WorkerVitals)>,
+    turn: u64,
+}
+
+/// What a zone's or forward's counts are about: its name, whether it is a
+/// forward, its clusters.
+type Subject = (String, bool, Vec<ClusterName>);
+
+fn clusters_of(plan: &Plan) -> Vec<Subject> {
+    let named = |servers: &[usize]| servers.iter().map(|&n| plan.servers[n].to_string()).collect();
+    let zones = plan.zones.iter().map(|zone| {
+        let clusters = zone.clusters.iter().map(|cluster| ClusterName {
+            suffix: cluster.suffix.to_string(),
+            prefix: String::from_utf8_lossy(&cluster.prefix).into_owned(),
+            servers: named(&cluster.servers),
+        });
+        (zone.name.to_string(), false, clusters.collect())
+    });
+    let forwards = plan.forwards.iter().map(|forward| {
+        let name = forward.name.to_string();
+        let servers = named(&forward.servers);
+        let itself = ClusterName { suffix: name.clone(), prefix: String::new(), servers };
+        (name, true, vec![itself])
+    });
+    zones.chain(forwards).collect()
+}
+
+/// What a worker said before, of what it serves now: a zone that is new to it,
+/// or has changed, it counts from nothing.
+struct Known<'a> {
+    meters: &'a [Meter],
+    /// The place in the plan before of each in the plan now; `None` for two
+    /// plans that are one.
+    places: Option<Vec<Option<usize>>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(before: Option<&'a WorkerVitals>, plan: &Arc<Plan>) -> Self {
+        let Some(before) = before else { return Known { meters: &[], places: None } };
+        let meters = &before.engine.meters;
+        if Arc::ptr_eq(&before.engine.plan, plan) {
+            return Known { meters, places: None };
+        }
+        let subjects = clusters_of(&before.engine.plan);
+        let places: HashMap<&Subject, usize> = subjects.iter().zip(0..).collect();
+        let now = clusters_of(plan);
+        let places = now.iter().map(|subject| places.get(subject).copied()).collect();
+        Known { meters, places: Some(places) }
+    }
+
+    fn of_place(&self, place: usize) -> Option<&'a Meter> {
+        match &self.places {
+            None => self.meters.get(place),
+            Some(places) => self.meters.get(places.get(place).copied().flatten()?),
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes in what the workers say.
+    pub fn take(&mut self, now: SystemTime, told: Vec<Vec<WorkerVitals>>) {
+        let told: Vec<WorkerVitals> = told.into_iter().flatten().collect();
+        self.open_accounts(&told);
+        self.gauges = Gauges::default();
+        let mut servers: HashMap<String, (Server, Vec<ServerVitals>)> = HashMap::new();
+        for worker in told {
+            self.add(&worker);
+            for (server, vitals) in worker.engine.plan.servers.iter().zip(&worker.engine.servers) {
+                let known = servers.entry(server.to_string());
+                known.or_insert((server.clone(), Vec::new())).1.push(vitals.clone());
+            }
+            self.last.insert(worker.worker, (self.turn, worker));
+        }
+        self.turn += 1;
+        let turn = self.turn;
+        self.last.retain(|_, (seen, _)| turn - *seen <= STUCK);
+        let accounts = servers.into_iter().map(|(name, (server, vitals))| {
+            let before = self.servers.get(&name);
+            let account = ServerAccount::of(now, server, &vitals, before);
+            (name, account)
+        });
+        self.servers = accounts.collect();
+    }
+
+    /// Sees to it that everything the workers serve has its account, and nothing
+    /// else has.
+    fn open_accounts(&mut self, told: &[WorkerVitals]) {
+        let mut plans: Vec<Arc<Plan>> = Vec::new();
+        for worker in told {
+            if !plans.iter().any(|plan| Arc::ptr_eq(plan, &worker.engine.plan)) {
+                plans.push(worker.engine.plan.clone());
+            }
+        }
+        let same = |((known, _), plan): (&(Arc<Plan>, _), &Arc<Plan>)| Arc::ptr_eq(known, plan);
+        if plans.len() == self.plans.len() && self.plans.iter().zip(&plans).all(same) {
+            return;
+        }
+        let mut before: HashMap<(String, bool), Vec<Account>> = HashMap::new();
+        for account in std::mem::take(&mut self.accounts) {
+            let key = (account.name.clone(), account.is_forward);
+            before.entry(key).or_default().push(account);
+        }
+        let mut now: HashMap<(String, bool), Vec<usize>> = HashMap::new();
+        self.plans.clear();
+        for plan in plans {
+            let mut places = Vec::new();
+            for (name, is_forward, clusters) in clusters_of(&plan) {
+                let key = (name.clone(), is_forward);
+                // Two groups of workers may serve the same zone.
+                let alike = now.entry(key.clone()).or_default();
+                let place = alike.iter().find(|&&n| self.accounts[n].clusters == clusters);
+                let place = place.copied().unwrap_or_else(|| {
+                    let known = before.get_mut(&key).and_then(|known| {
+                        let place = known.iter().position(|known| known.clusters == clusters)?;
+                        Some(known.swap_remove(place))
+                    });
+                    self.accounts.push(known.unwrap_or_else(|| {
+                        let meter = Meter::new(clusters.iter().map(|c| c.servers.len()));
+                        Account { name, is_forward, clusters, meter }
+                    }));
+                    alike.push(self.accounts.len() - 1);
+                    self.accounts.len() - 1
+                });
+                places.push(place);
+            }
+            self.plans.push((plan, places));
+        }
+    }
+
+    fn add(&mut self, worker: &WorkerVitals) {
+        let engine = &worker.engine;
+        let before = self.last.get(&worker.worker).map(|(_, before)| before);
+        let plan = self.plans.iter().find(|(plan, _)| Arc::ptr_eq(plan, &engine.plan));
+        let places = plan.map_or(&[][..], |(_, places)| places);
+        let known = Known::of(before, &engine.plan);
+        for (n, (&place, meter)) in places.iter().zip(&engine.meters).enumerate() {
+            let own = &mut self.accounts[place].meter;
+            match known.of_place(n) {
+                Some(known) => own.add(known, meter),
+                None => own.add(&meter.empty(), meter),
+            }
+        }
+        let (counters, stray, evictions, turned_away) = match before {
+            Some(WorkerVitals { engine, turned_away, .. }) => {
+                (engine.counters, engine.stray.clone(), engine.kept.evictions, *turned_away)
+            }
+            None => Default::default(),
+        };
+        self.counters.add(&counters, &engine.counters);
+        self.stray.add(&stray, &engine.stray);
+        self.evictions += engine.kept.evictions.saturating_sub(evictions);
+        self.turned_away += worker.turned_away.saturating_sub(turned_away);
+        let gauges = &mut self.gauges;
+        gauges.workers += 1;
+        gauges.queries_in_flight += engine.queries_in_flight;
+        gauges.questions_in_flight += engine.questions_in_flight;
+        gauges.kept_entries += engine.kept.entries;
+        gauges.kept_octets += engine.kept.octets;
+        gauges.connections[0] += worker.connections[0];
+        gauges.connections[1] += worker.connections[1];
+    }
+
+    /// How the servers of a cluster are, those that are known.
+    pub fn servers_of<'a>(
+        &'a self,
+        cluster: &'a ClusterName,
+    ) -> impl Iterator<Item = &'a ServerAccount> {
+        cluster.servers.iter().filter_map(|name| self.servers.get(name))
+    }
+}
+
+impl ServerAccount {
+    /// What workers know of a server, brought together: it is out if some worker
+    /// has taken it out and no other has heard of it since.
+    fn of(
+        now: SystemTime,
+        server: Server,
+        vitals: &[ServerVitals],
+        before: Option<&ServerAccount>,
+    ) -> Self {
+        let heard = vitals.iter().filter_map(|one| Some((one.heard?, one)));
+        let (heard, latest) = match heard.min_by_key(|(ago, _)| *ago) {
+            Some((ago, latest)) => (Some(ago), Some(latest)),
+            None => (None, None),
+        };
+        let out = vitals.iter().filter(|one| one.state == State::Out);
+        let out = out.filter_map(|one| one.since).max();
+        let state = match (out, heard) {
+            (Some(out), heard) if heard.is_none_or(|heard| heard >= out) => State::Out,
+            (_, Some(_)) => State::Up,
+            (_, None) => State::Unknown,
+        };
+        let at = |ago: Duration| now.checked_sub(ago);
+        let since = match (state, before) {
+            (_, Some(before)) if before.state == state => before.since,
+            (State::Out, _) => out.and_then(at),
+            (State::Up, None) => vitals.iter().filter_map(|one| one.since).max().and_then(at),
+            (State::Up, Some(_)) => Some(now),
+            (State::Unknown, _) => None,
+        };
+        let mut latency = Latency::default();
+        for one in vitals {
+            latency.add_between(&Latency::default(), &one.latency);
+        }
+        ServerAccount {
+            server,
+            state,
+            since,
+            heard: heard.and_then(at),
+            rtt: latest.and_then(|latest| latest.rtt),
+            besieged: vitals.iter().any(|one| one.besieged),
+            latency,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! States of servers and clusters, and since when they are what they are: what
+//! changes is an event.
+
+use super::board::Board;
+use super::ledger::{Account, ClusterName, Ledger};
+use super::status::{ClusterState, Level};
+use crate::engine::State;
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+/// A cluster of a zone: zone, suffix, prefix.
+type Key = (String, String, String);
+
+/// What has been seen.
+#[derive(Debug, Default)]
+pub struct Watch {
+    clusters: HashMap<Key, (ClusterState, Option<SystemTime>)>,
+}
+
+fn key(account: &Account, cluster: &ClusterName) -> Key {
+    (account.name.clone(), cluster.suffix.clone(), cluster.prefix.clone())
+}
+
+/// How a cluster is, by its servers.
+fn state(ledger: &Ledger, cluster: &ClusterName) -> ClusterState {
+    let mut seen = [0; 3];
+    for server in ledger.servers_of(cluster) {
+        seen[server.state as usize] += 1;
+    }
+    let [unknown, up, out] = seen;
+    match (unknown, up, out) {
+        (_, 0, 0) => ClusterState::Unknown,
+        (_, _, 0) => ClusterState::Up,
+        (0, 0, _) => ClusterState::Down,
+        _ => ClusterState::Degraded,
+    }
+}
+
+impl Watch {
+    /// Looks at the ledger; what has changed goes up on the board.
+    pub fn take(&mut self, now: SystemTime, ledger: &Ledger, board: &Board) {
+        let mut clusters = HashMap::new();
+        for account in ledger.accounts.iter().filter(|account| !account.is_forward) {
+            for cluster in &account.clusters {
+                let key = key(account, cluster);
+                let state = state(ledger, cluster);
+                let before = self.clusters.get(&key);
+                let since = match before {
+                    Some(&(known, since)) if known == state => since,
+                    _ => {
+                        let servers = ledger.servers_of(cluster);
+                        let wanted = if state == ClusterState::Up { State::Up } else { State::Out };
+                        let changed = servers.filter(|server| server.state == wanted);
+                        changed.filter_map(|server| server.since).max().or(Some(now))
+                    }
+                };
+                let since = since.filter(|_| state != ClusterState::Unknown);
+                let was = before.map_or(ClusterState::Unknown, |(state, _)| *state);
+                if let Some((level, what)) = told(was, state) {
+                    let (zone, suffix, prefix) = &key;
+                    let text = format!("cluster {suffix} {prefix} of {zone} {what}");
+                    board.happened(level, text);
+                }
+                clusters.insert(key, (state, since));
+            }
+        }
+        self.clusters = clusters;
+    }
+
+    /// How a cluster is, and since when.
+    pub fn cluster(
+        &self,
+        account: &Account,
+        cluster: &ClusterName,
+    ) -> (ClusterState, Option<SystemTime>) {
+        self.clusters.get(&key(account, cluster)).copied().unwrap_or_default()
+    }
+}
+
+/// What is said of a change, if it is worth saying.
+fn told(was: ClusterState, now: ClusterState) -> Option<(Level, &'static str)> {
+    match (was, now) {
+        (was, now) if was == now => None,
+        (_, ClusterState::Down) => Some((Level::Error, "is down: all of its servers are out")),
+        (ClusterState::Down, ClusterState::Up | ClusterState::Degraded) => {
+            Some((Level::Info, "answers again"))
+        }
+        _ => None,
+    }
+}
