@@ -5,7 +5,7 @@
 //! writes to the log itself, and never waits for who does. One thread ([`Desk`])
 //! makes of all of it what is told: a server's change once ([`states`]), and what
 //! the network can cause once in a while ([`limited`]). Whoever shows events
-//! elsewhere gets the same ones ([`Desk::subscribe`]).
+//! elsewhere gets the same ones ([`Reporter::subscribe`]).
 
 pub mod limited;
 mod states;
@@ -96,6 +96,13 @@ impl Reporter {
         self.send(News::Line(level, event, text));
     }
 
+    /// Everything that is told from now on.
+    pub fn subscribe(&self) -> UnboundedReceiver<Event> {
+        let (sender, events) = unbounded_channel();
+        self.send(News::Subscribe(sender));
+        events
+    }
+
     pub(crate) fn out(&self, server: SocketAddr, missed: u32, silence: Option<Duration>) {
         self.send(News::Out(self.worker, server, missed, silence));
     }
@@ -176,13 +183,6 @@ impl Desk {
     /// For whoever has something to say.
     pub fn reporter(&self) -> &Reporter {
         &self.reporter
-    }
-
-    /// Everything that is told from now on.
-    pub fn subscribe(&self) -> UnboundedReceiver<Event> {
-        let (sender, events) = unbounded_channel();
-        self.reporter.send(News::Subscribe(sender));
-        events
     }
 }
 
@@ -325,7 +325,7 @@ mod tests {
     fn whoever_subscribes_hears_what_is_told_from_then_on() {
         let desk = Desk::open().unwrap();
         desk.reporter().line(Level::INFO, "test", "before".into());
-        let mut events = desk.subscribe();
+        let mut events = desk.reporter().subscribe();
         desk.reporter().line(Level::WARN, "test", "after".into());
         drop(desk);
         let event = events.blocking_recv().unwrap();
