@@ -6,18 +6,20 @@ mod forward;
 mod gathersrv;
 mod guarding;
 mod serving;
+mod telling;
 
-use crate::config::{ConfigError, DEADLINES, Identity, OnMissing, Policy, Server, words};
+use crate::config::{ConfigError, DEADLINES, Endpoint, Identity, OnMissing, Policy, Server, words};
 use crate::corefile::blocks::{Block, Directive};
 use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Directives that work.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 13] = [
     "gathersrv",
     "forward",
     "cache",
@@ -29,15 +31,16 @@ const KNOWN: [&str; 11] = [
     "acl",
     "tls",
     "loop",
+    "log",
+    "dnstap",
 ];
 
 /// Directives of CoreDNS that have no part in this program so far, and what to
 /// do without them.
-const UNSUPPORTED: [(&str, &str); 10] = [
+const UNSUPPORTED: [(&str, &str); 9] = [
     ("debug", "start with --log debug"),
     ("health", "take it out"),
     ("loadbalance", "take it out: answers keep the order of the clusters"),
-    ("log", "take it out; 'gathersrv explain' shows what becomes of a question"),
     ("prometheus", "take it out"),
     ("ready", "take it out; 'ready' is printed when the sockets are bound"),
     ("whoami", "take it out; 'gathersrv check' prints what is served"),
@@ -125,8 +128,12 @@ pub struct Settings {
     pub max_queries: Option<Set<usize>>,
     /// `acl`,
     pub allow: Option<Set<Vec<IpNet>>>,
-    /// `tls`.
+    /// `tls`,
     pub identity: Option<Set<Identity>>,
+    /// `log`,
+    pub query_log: Option<Set<NonZeroU32>>,
+    /// `dnstap`.
+    pub dnstap: Option<Set<Endpoint>>,
 }
 
 /// What a block serves, and how.
@@ -260,6 +267,8 @@ impl Reader<'_> {
             "reload" => self.reload(directive),
             "acl" => self.acl(directive, site),
             "tls" => self.tls(directive, site),
+            "log" => self.log(directive, site),
+            "dnstap" => self.dnstap(directive, site),
             // Errors are logged, and loops found, in any case.
             "errors" | "loop" => self.nothing_more(directive, &directive.args),
             other => {
