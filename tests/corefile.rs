@@ -69,6 +69,8 @@ fn what_is_added_here_is_in_the_plan() {
         ["--max-fails", "3"],
         ["--max-queries", "1000"],
         ["--max-udp-payload", "1400"],
+        ["--query-log", "1"],
+        ["--dnstap", "tcp:127.0.0.1:6000"],
         ["--listen", "127.0.0.1:1053"],
         ["--listen", "[::1]:1053"],
         ["--zone", "distributed.local."],
@@ -93,6 +95,9 @@ fn what_is_added_here_is_in_the_plan() {
     assert_eq!(admin, ["127.0.0.1:9154", "[::]:8080", "[::1]:8181"]);
     assert_eq!(plan.settings.lame_duck, Duration::from_secs(5));
     assert_eq!(plan.settings.allow, by_flags(&[]).settings.allow);
+    let taps = |plan: &Plan| (plan.settings.query_log, plan.settings.dnstap.clone());
+    assert_eq!(taps(plan), taps(&by_flags(&[])));
+    assert_eq!(taps(secure), (None, None), "another block");
     assert!(plan.zones[0].clusters[0].random_case && !plan.zones[0].clusters[1].random_case);
     let block = ["--cache-for", "60s", "--keep-for", "2h"];
     let zone = [

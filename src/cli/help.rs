@@ -65,7 +65,7 @@ pub(super) fn paged(command: Command) -> Command {
 /// The first page.
 fn overview(command: &Command) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut page = format!("{about}\n\n");
+    let mut page = format!("{about}\n");
     page += "Usage: gathersrv --zone NAME --cluster WORDS... [FLAGS]  or  gathersrv COMMAND\n\n";
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
     for arg in command.get_arguments().filter(own) {

@@ -360,6 +360,12 @@ impl<'a> Assembler<'a> {
             all.lame_duck = lame_duck;
         }
         all.identity = self.agree(&own, |s| s.identity.as_ref());
+        if let Some(value) = self.agree(&own, |s| s.query_log.as_ref()) {
+            all.query_log = Some(value);
+        }
+        if let Some(value) = self.agree(&own, |s| s.dnstap.as_ref()) {
+            all.dnstap = Some(value);
+        }
         all
     }
 

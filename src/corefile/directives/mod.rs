@@ -6,19 +6,21 @@ mod forward;
 mod gathersrv;
 mod guarding;
 mod serving;
+mod telling;
 mod watching;
 
-use crate::config::{ConfigError, DEADLINES, Identity, OnMissing, Policy, Server, words};
+use crate::config::{ConfigError, DEADLINES, Endpoint, Identity, OnMissing, Policy, Server, words};
 use crate::corefile::blocks::{Block, Directive};
 use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Directives that work.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
     "gathersrv",
     "forward",
     "cache",
@@ -33,14 +35,15 @@ const KNOWN: [&str; 14] = [
     "prometheus",
     "health",
     "ready",
+    "log",
+    "dnstap",
 ];
 
 /// Directives of CoreDNS that have no part in this program so far, and what to
 /// do without them.
-const UNSUPPORTED: [(&str, &str); 7] = [
+const UNSUPPORTED: [(&str, &str); 6] = [
     ("debug", "start with --log debug"),
     ("loadbalance", "take it out: answers keep the order of the clusters"),
-    ("log", "take it out; 'gathersrv explain' shows what becomes of a question"),
     ("whoami", "take it out; 'gathersrv check' prints what is served"),
     ("kubernetes", "leave the zone to CoreDNS, and forward it there"),
     ("hosts", "leave the zone to CoreDNS, and forward it there"),
@@ -130,8 +133,12 @@ pub struct Settings {
     pub max_queries: Option<Set<usize>>,
     /// `acl`,
     pub allow: Option<Set<Vec<IpNet>>>,
-    /// `tls`.
+    /// `tls`,
     pub identity: Option<Set<Identity>>,
+    /// `log`,
+    pub query_log: Option<Set<NonZeroU32>>,
+    /// `dnstap`.
+    pub dnstap: Option<Set<Endpoint>>,
 }
 
 /// What a block serves, and how.
@@ -268,6 +275,8 @@ impl Reader<'_> {
             "prometheus" => self.prometheus(directive, site),
             "health" => self.health(directive, site),
             "ready" => self.ready(directive, site),
+            "log" => self.log(directive, site),
+            "dnstap" => self.dnstap(directive, site),
             // Errors are logged, and loops found, in any case.
             "errors" | "loop" => self.nothing_more(directive, &directive.args),
             other => {
