@@ -119,10 +119,14 @@ impl Reloader {
                     board.reloaded(&running.plans());
                 }
             }
-            Ok(false) if asked => {
-                tracing::info!("{} says what it said before", called(&self.written));
+            Ok(false) => {
+                if asked {
+                    tracing::info!("{} says what it said before", called(&self.written));
+                }
+                if let Some((board, _)) = &self.shown {
+                    board.put_right();
+                }
             }
-            Ok(false) => {}
             Err(why) => {
                 self.failures += 1;
                 let (name, failures) = (called(&self.written), self.failures);

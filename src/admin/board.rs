@@ -97,6 +97,15 @@ impl Board {
         pinned.add(Level::Error, text);
     }
 
+    /// After a mistake, the configuration is again what is served.
+    pub fn put_right(&self) {
+        let mut pinned = self.pinned();
+        if pinned.last_error.take().is_some() {
+            let text = format!("{} is again what is served", pinned.source);
+            pinned.add(Level::Info, text);
+        }
+    }
+
     /// Something happened.
     pub fn happened(&self, level: Level, text: String) {
         self.pinned().add(level, text);

@@ -106,6 +106,19 @@ def examine_metrics(bed, check, metrics):
     check.that("the rules look at metrics", len(names) > 12, names)
 
 
+def dashboard(check, prometheus):
+    """Every panel of the dashboard asks what Prometheus has an answer to."""
+    panels = json.loads((FILES.parent / "grafana/gathersrv.json").read_text())["panels"]
+    asked = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
+    silent = []
+    for title, query in asked:
+        query = query.replace("$job", "gathersrv").replace("$__rate_interval", "10s")
+        if prometheus.value(query) is None:
+            silent.append(title)
+    check.that("the dashboard has panels", len(asked) > 12, asked)
+    check.same("the dashboard: no panel without data after a cluster has died", silent, [])
+
+
 def runbooks(check):
     """Each alert leads to a heading of a page that is there."""
     found = re.findall(r"runbook: (\S+)#(\S+)", (FILES / "gathersrv.rules.yml").read_text())
@@ -161,6 +174,7 @@ def run(bed, check):
     check.same("which cluster is said as it is configured",
                [alert.get(name) for name in ("zone", "cluster", "prefix", "severity")],
                ["distributed.local.", B, "b-", "critical"])
+    dashboard(check, prometheus)
     servers = [alert["server"] for alert in prometheus.firing().get("GathersrvServerOut", [])]
     check.same("and which server", servers, [b.at])
     bed.knot({B: zone_b}, port=b.port)

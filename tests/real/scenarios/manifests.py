@@ -15,8 +15,8 @@ import kubectl
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[3] / "deploy"
 OVERLAYS = ("base", "example")
-# A hook that sleeps is there from 1.30 on.
-VERSIONS = ("1.30", kubernetes_validate.latest_version())
+# Pods that are spread with those of their own rollout alone are there from 1.27 on.
+VERSIONS = ("1.27", kubernetes_validate.latest_version())
 APP = "app.kubernetes.io/name"
 
 
