@@ -18,7 +18,9 @@ from bed import die_with_parent
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--hide-scrollbars", "--force-device-scale-factor=1")
+         "--hide-scrollbars", "--force-device-scale-factor=1",
+         # It ends when its driver does, however that ends.
+         "--remote-debugging-pipe")
 # Seconds in which a page comes to show something.
 PATIENCE = 30
 # Where pictures are kept, for those who want to look at them.
