@@ -7,6 +7,7 @@ use crate::demo;
 use crate::explain::{self, ExplainError};
 use crate::net::{CannotRun, KeyError, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
+use crate::top;
 use crate::wire::name::FlatName;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -33,6 +34,8 @@ pub enum Failure {
     Explain(ExplainError),
     /// The manual cannot be written.
     Man(man::ManError),
+    /// The daemon cannot be shown.
+    Top(top::TopError),
 }
 
 impl From<CliError> for Failure {
@@ -94,7 +97,11 @@ impl Failure {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(2)
             }
-            Failure::CannotRun(_) | Failure::Demo(_) | Failure::Explain(_) | Failure::Man(_) => {
+            Failure::CannotRun(_)
+            | Failure::Demo(_)
+            | Failure::Explain(_)
+            | Failure::Man(_)
+            | Failure::Top(_) => {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(1)
             }
@@ -113,6 +120,7 @@ impl std::fmt::Display for Failure {
             Failure::Demo(error) => error.fmt(f),
             Failure::Explain(error) => error.fmt(f),
             Failure::Man(error) => error.fmt(f),
+            Failure::Top(error) => error.fmt(f),
         }
     }
 }
@@ -128,7 +136,11 @@ pub fn run(command: Command) -> Result<(), Failure> {
             print(&text);
             Ok(())
         }
-        Command::Top(_) => Ok(()),
+        Command::Top(view) if view.once => {
+            print(&top::once(view.admin).map_err(Failure::Top)?);
+            Ok(())
+        }
+        Command::Top(view) => top::watch(&view).map_err(Failure::Top),
         Command::Man(dir) => manual(dir.as_deref()),
     }
 }

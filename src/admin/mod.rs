@@ -22,7 +22,7 @@ use crate::net::roster::Roster;
 use board::Board;
 use server::Admin;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -36,6 +36,17 @@ pub struct Running {
     board: Board,
     held: Listeners,
     thread: Option<mpsc::UnboundedSender<Listeners>>,
+}
+
+/// Every address of a host without IPv6 is every IPv4 address.
+fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(addr).or_else(|why| {
+        let no_v6 = matches!(why.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
+        match addr.ip() == Ipv6Addr::UNSPECIFIED && no_v6 {
+            true => TcpListener::bind((Ipv4Addr::UNSPECIFIED, addr.port())),
+            false => Err(why),
+        }
+    })
 }
 
 impl Listeners {
@@ -65,7 +76,7 @@ impl Running {
             }
             let listener = match self.held.of(addr) {
                 Some(listener) => listener.try_clone().map_err(CannotRun::start)?,
-                None => TcpListener::bind(addr).map_err(|why| CannotRun::admin(addr, why))?,
+                None => bind(addr).map_err(|why| CannotRun::admin(addr, why))?,
             };
             listeners.0.push((addr, listener));
         }

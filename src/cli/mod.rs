@@ -19,6 +19,7 @@ use commands::SubCommand;
 pub use commands::{Demo, Shell};
 use domain::base::Name;
 use domain::base::iana::Rtype;
+pub use help::{apart, synopsis, usage};
 use serve::Serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
