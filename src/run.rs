@@ -1,10 +1,11 @@
 //! What each command does, from the command line to the exit code.
 
-use crate::cli::{self, CliError, Command, Demo, LogLevel, Question, Written, man};
+use crate::cli::{self, CliError, Command, Demo, Question, Written, man};
 use crate::config::{self, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
+use crate::log::Log;
 use crate::net::{CannotRun, KeyError, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
 use crate::top;
@@ -177,8 +178,8 @@ fn load(plans: Vec<Plan>) -> Result<Vec<Served>, KeyError> {
     plans.into_iter().map(Served::load).collect()
 }
 
-fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
-    start_log(log);
+fn serve(written: Written, log: Log) -> Result<(), Failure> {
+    log.start();
     let mut signals = Signals::take()?;
     let read = read(&written)?;
     read.plans.iter().for_each(warn);
@@ -234,7 +235,7 @@ fn check(written: Written) -> Result<(), Failure> {
 }
 
 fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> {
-    start_log(flags.log);
+    flags.log().start();
     let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
@@ -250,8 +251,8 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn explain(written: Written, log: LogLevel, question: &Question) -> Result<(), Failure> {
-    start_log(log);
+fn explain(written: Written, log: Log, question: &Question) -> Result<(), Failure> {
+    log.start();
     let mut plans = read(&written)?.plans;
     // Of several, the one that serves the name; the first says why none does.
     let mut name = question.name.as_slice().to_vec();
@@ -297,19 +298,4 @@ fn loopback() -> Vec<SocketAddr> {
     let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, config::words::DNS_PORT));
     let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if has_v6 { vec![v4, v6] } else { vec![v4] }
-}
-
-fn start_log(level: LogLevel) {
-    use tracing::level_filters::LevelFilter;
-    let filter = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr);
-    // Only in tests is there one already.
-    let _ = log.with_target(false).try_init();
 }

@@ -5,7 +5,7 @@
 //! [`ledger`], keeps the last minutes ([`history`]) and watches for changes
 //! ([`watch`]). The main thread pins up what it has to say on the [`board`]. The
 //! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
-//! JSON ([`tell`]), and on the [`page`] that shows the same.
+//! JSON ([`teller`]), and on the [`page`] that shows the same.
 
 pub mod board;
 mod history;
@@ -14,17 +14,33 @@ mod metrics;
 mod page;
 mod server;
 pub mod status;
-mod tell;
+mod teller;
 mod watch;
 
 use crate::net::CannotRun;
 use crate::net::roster::Roster;
+use crate::tap::TapCounts;
+use crate::tell::{self, Reporter};
 use board::Board;
 use server::Admin;
+use status::Level;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// Who knows what is shown.
+#[derive(Clone)]
+pub struct Sources {
+    /// The workers.
+    pub roster: Roster,
+    /// What the main thread has to say.
+    pub board: Board,
+    /// What happens.
+    pub reporter: Reporter,
+    /// What became of the query log and of dnstap.
+    pub taps: TapCounts,
+}
 
 /// Addresses as configured, and who listens there.
 pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
@@ -32,8 +48,7 @@ pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
 /// The admin thread, from outside. It begins with the first address there is to
 /// listen on, and ends with the process.
 pub struct Running {
-    roster: Roster,
-    board: Board,
+    sources: Sources,
     held: Listeners,
     thread: Option<mpsc::UnboundedSender<Listeners>>,
 }
@@ -61,9 +76,9 @@ impl Listeners {
 }
 
 impl Running {
-    /// One that will tell what `roster` and `board` do.
-    pub fn new(roster: Roster, board: Board) -> Self {
-        Running { roster, board, held: Listeners(Vec::new()), thread: None }
+    /// One that will tell what its sources do.
+    pub fn new(sources: Sources) -> Self {
+        Running { sources, held: Listeners(Vec::new()), thread: None }
     }
 
     /// Listens on these addresses, and keeps the sockets of those it has. What
@@ -88,10 +103,10 @@ impl Running {
         let copies = listeners.try_clone().map_err(CannotRun::start)?;
         if self.thread.is_none() && !copies.0.is_empty() {
             let (given, taken) = mpsc::unbounded_channel();
-            let (roster, board) = (self.roster.clone(), self.board.clone());
+            let sources = self.sources.clone();
             let thread = std::thread::Builder::new().name("admin".into());
             let run = move || {
-                if let Err(error) = serve(roster, board, taken) {
+                if let Err(error) = serve(sources, taken) {
                     tracing::error!("the admin server ended: {error}");
                 }
             };
@@ -112,18 +127,28 @@ impl Running {
     }
 }
 
+/// What is told of goes up on the board.
+async fn pin_events(mut events: mpsc::UnboundedReceiver<tell::Event>, board: Board) {
+    while let Some(event) = events.recv().await {
+        let level = match event.level {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            _ => Level::Info,
+        };
+        board.happened(level, event.text);
+    }
+}
+
 /// Serves on this thread, for ever.
-fn serve(
-    roster: Roster,
-    board: Board,
-    mut given: mpsc::UnboundedReceiver<Listeners>,
-) -> io::Result<()> {
+fn serve(sources: Sources, mut given: mpsc::UnboundedReceiver<Listeners>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
-        let admin = Admin::new(roster, board);
+        let events = pin_events(sources.reporter.subscribe(), sources.board.clone());
+        tokio::task::spawn_local(events);
+        let admin = Admin::new(sources);
         tokio::task::spawn_local(admin.clone().keep_sampling());
         let mut accepting: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
         while let Some(listeners) = given.recv().await {

@@ -3,10 +3,11 @@
 
 use super::index::NameIndex;
 use super::server::Server;
+use super::taps::Endpoint;
 use crate::wire::name::{FlatName, Suffix};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -146,6 +147,10 @@ pub struct Settings {
     /// Questions a server may leave unanswered in a row before it is taken
     /// out; 0 never takes it out.
     pub max_fails: u32,
+    /// One of so many answers is logged; none if there is no number.
+    pub query_log: Option<NonZeroU32>,
+    /// Who gets a copy of every packet.
+    pub dnstap: Option<Endpoint>,
 }
 
 impl Default for Settings {
@@ -177,6 +182,8 @@ impl Default for Settings {
             max_queries: 65_536,
             max_queries_per_client: 0,
             max_fails: 2,
+            query_log: None,
+            dnstap: None,
         }
     }
 }
