@@ -46,6 +46,12 @@ NOT_RUN = {
     "docs/delegation.md": {
         "dig ": "the scenario 'delegation' asks so through each resolver",
     },
+    "docs/kubernetes.md": {
+        "docker ": "there is no container engine here",
+        "kubectl ": "there is no cluster here",
+        "apt-get ": "in a pod",
+        "dig ": "in a pod",
+    },
     "docs/moving-from-the-plugin.md": {
         "sh compare 10.0.0.10-53": "there is no CoreDNS with the plugin here",
     },
@@ -215,6 +221,16 @@ def matches(expected, printed):
         pattern += ".*".join(parts).replace(re.escape("\0"), r"(\d+)") + r"\n"
     got = re.fullmatch(pattern, "".join(line + "\n" for line in plain(printed)))
     return bool(got) and all(int(ttl) <= limit for ttl, limit in zip(got.groups(), limits))
+
+
+def broken_runbooks():
+    """What deploy/ says of headings in the documents that are not there."""
+    broken = set()
+    for path in (path for path in (ROOT / "deploy").rglob("*") if path.is_file()):
+        for name, anchor in re.findall(r"\b(docs/[\w-]+\.md)#([\w-]+)", path.read_text()):
+            if not (ROOT / name).exists() or anchor not in anchors(ROOT / name):
+                broken.add(f"{name}#{anchor}")
+    return sorted(broken)
 
 
 def unwritten(page, texts):

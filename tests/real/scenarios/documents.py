@@ -51,6 +51,7 @@ def run(bed, check):
     except documents.Unclear as why:
         check.fail("what is not run has a reason", str(why))
 
+    check.same("runbooks of alerts lead to headings", documents.broken_runbooks(), [])
     page = documents.ROOT / "docs/reference.md"
     texts, directives = documents.ede_texts(), documents.directives()
     check.that("(the code has EDE texts and directives)", len(texts) > 6 and len(directives) > 8,
