@@ -253,7 +253,35 @@ pub(super) fn completions(command: Command, shell: Shell) -> String {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     clap_complete::generate(which, &mut command, "gathersrv", &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    let mut script = String::from_utf8_lossy(&out).into_owned();
+    if let Shell::Fish = shell {
+        script += &fishes(&command);
+    }
+    script
+}
+
+/// What the generator for fish leaves out: the values of the daemon's flags,
+/// whose conditions fail while a value is missing, and words that are no flags.
+fn fishes(command: &Command) -> String {
+    let mut script = String::new();
+    let mut offer = |when: String, arg: &Arg| {
+        let values = arg.get_possible_values();
+        let names: Vec<&str> = values.iter().map(|value| value.get_name()).collect();
+        if !names.is_empty() && arg.get_action().takes_values() {
+            let names = names.join(" ");
+            script += &format!("complete -c gathersrv -n \"{when}\" -x -a \"{names}\"\n");
+        }
+    };
+    for arg in command.get_arguments().filter(own) {
+        let long = arg.get_long().unwrap_or_default();
+        offer(format!("__fish_prev_arg_in --{long}"), arg);
+    }
+    for sub in command.get_subcommands() {
+        for arg in sub.get_positionals() {
+            offer(format!("__fish_gathersrv_using_subcommand {}", sub.get_name()), arg);
+        }
+    }
+    script
 }
 
 #[cfg(test)]
