@@ -77,6 +77,8 @@ def zsh(bed, check, home):
     script(bed, check, "zsh", home / "_gathersrv")
     code, _, told = bed.run("zsh", "-n", home / "_gathersrv")
     check.same("zsh reads its completions", (code, told), (0, ""))
+    check.that("zsh takes no part of a value's name for a command",
+               ":ADDR:" not in (home / "_gathersrv").read_text(), "a value is called ADDR:PORT")
     for words, wanted in WANTED:
         line = "gathersrv " + " ".join(words)
         _, out, told = bed.run("zsh", "-f", "-c", ZSH, "zsh", home, line, timeout=60)
