@@ -1,5 +1,8 @@
 //! The commands beside serving, and their flags.
 
+// Brackets in a help are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use super::Question;
 use super::serve::Serve;
 use super::values::{admin, interval};

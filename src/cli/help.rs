@@ -1,13 +1,11 @@
-//! What `--help` and `gathersrv help` say, and the shells' completions: all of
-//! it from the definitions of the flags. The first page has to fit a terminal
+//! What `--help` and `gathersrv help` say: all of it from the definitions of the
+//! flags. The first page has to fit a terminal
 //! of 24 lines, so it has a line for the flags that a start needs, and the
 //! names of the others.
 
-use super::Shell;
 use super::serve::ZONES;
 use crate::config::ConfigError;
 use crate::corefile::close_to;
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command};
 
 /// Columns of the first page.
@@ -212,7 +210,7 @@ pub(super) fn about(command: Command, word: Option<&str>) -> Result<String, Conf
 }
 
 /// The words that `gathersrv help` knows.
-fn help_words(command: &Command) -> Vec<String> {
+pub(super) fn help_words(command: &Command) -> Vec<String> {
     let mut words = vec!["flags".to_string()];
     words.extend(command.get_subcommands().map(|sub| sub.get_name().to_string()));
     let subs = command.get_subcommands().flat_map(|sub| apart(sub, command));
@@ -221,39 +219,6 @@ fn help_words(command: &Command) -> Vec<String> {
         words.extend(word.filter(|word| !words.contains(word)));
     }
     words
-}
-
-/// A colon ends what zsh shows of a value, and begins what it runs.
-fn coloned(command: Command) -> Command {
-    let names: Vec<String> =
-        command.get_subcommands().map(|sub| sub.get_name().to_string()).collect();
-    let command = command.mut_args(|arg| {
-        let value = arg.get_value_names().and_then(|names| names.first());
-        match value.map(|name| name.replace(':', "\\:")) {
-            Some(name) if arg.get_action().takes_values() => arg.value_name(name),
-            _ => arg,
-        }
-    });
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, coloned))
-}
-
-/// A shell's completions.
-pub(super) fn completions(command: Command, shell: Shell) -> String {
-    let words = help_words(&command);
-    let mut command = command.mut_subcommand("help", |help| {
-        help.mut_arg("word", |arg| arg.value_parser(PossibleValuesParser::new(words)))
-    });
-    if let Shell::Zsh = shell {
-        command = coloned(command);
-    }
-    let mut out = Vec::new();
-    let which = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
-    };
-    clap_complete::generate(which, &mut command, "gathersrv", &mut out);
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

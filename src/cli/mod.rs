@@ -5,6 +5,7 @@
 //! completions and docs/reference.md are made of them.
 
 mod commands;
+mod completions;
 mod draft;
 mod help;
 pub mod man;
@@ -142,7 +143,7 @@ where
             Ok(Command::Top(View { admin: top.admin, once: top.once, interval: top.interval }))
         }
         Some(SubCommand::Completions { shell }) => {
-            Ok(Command::Print(help::completions(command(), shell)))
+            Ok(Command::Print(completions::script(command(), shell)))
         }
         Some(SubCommand::Man { dir }) => Ok(Command::Man(dir)),
         Some(SubCommand::Help { word }) => {

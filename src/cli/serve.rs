@@ -1,6 +1,9 @@
 //! The flags of the daemon. The first line of each is the short help; the rest
 //! is what `gathersrv help FLAG`, the manual page and docs/reference.md say.
 
+// Brackets in a help are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use super::values::{Missing, Order, Truncated, cache_for, deadline, lame_duck, span, workers};
 use crate::config::Settings;
 use crate::log::{Log, LogFormat, LogLevel};

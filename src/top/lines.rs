@@ -70,20 +70,42 @@ pub fn head(status: &Status, admin: SocketAddr) -> Vec<Line<'static>> {
     ]
 }
 
-/// Trouble, of at most so many lines.
-pub fn trouble(problems: &[Problem], most: usize) -> Vec<Line<'static>> {
-    let shown = if problems.len() > most { most.saturating_sub(1) } else { problems.len() };
-    let mut lines: Vec<Line> = problems[..shown]
-        .iter()
-        .map(|problem| {
-            let style = if problem.weight == Weight::Bad { BAD } else { POOR };
-            Line::styled(format!("! {}", problem.text), style)
-        })
-        .collect();
-    if shown < problems.len() && most > 0 {
-        let more = problems.len() - shown;
-        lines.push(Line::styled(format!("! and {more} more, in the list below"), BAD));
+/// Trouble, in at most so many lines of a width.
+pub fn trouble(problems: &[Problem], most: usize, width: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (n, problem) in problems.iter().enumerate() {
+        let style = if problem.weight == Weight::Bad { BAD } else { POOR };
+        let own = wrapped(&problem.text, width.saturating_sub(2));
+        // A line has to be left to say that there is more.
+        let needed = own.len() + usize::from(n + 1 < problems.len());
+        if n > 0 && lines.len() + needed > most {
+            let more = format!("! and {} more, in the list below", problems.len() - n);
+            lines.push(Line::styled(more, BAD));
+            break;
+        }
+        let fronts = std::iter::once("! ").chain(std::iter::repeat("  "));
+        let own =
+            fronts.zip(own).map(|(front, text)| Line::styled(format!("{front}{text}"), style));
+        lines.extend(own);
     }
+    lines.truncate(most);
+    lines
+}
+
+/// A text in lines, broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
     lines
 }
 
@@ -256,7 +278,7 @@ pub fn events(status: &Status) -> Vec<Line<'static>> {
 pub fn plain(status: &Status, problems: &[Problem], admin: SocketAddr) -> String {
     let parts = [
         head(status, admin),
-        trouble(problems, usize::MAX),
+        trouble(problems, usize::MAX, usize::MAX),
         graph(status, 150),
         body(status),
         vec![Line::from("events")],

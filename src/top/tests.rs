@@ -276,6 +276,30 @@ fn trouble_of_every_kind_is_told_the_worst_first() {
 }
 
 #[test]
+fn trouble_is_told_in_whole_words_and_as_much_of_it_as_there_is_room() {
+    let status = down(1);
+    let (rows, _) = screen(&shown(Some(&status)), 80, 24);
+    assert_eq!(
+        rows[5],
+        "! cluster b- cluster-b.local. of zone-0.local. is down since 03:04:30 UTC, 2m"
+    );
+    assert_eq!(rows[6], "  10s; stale in 60 answers of the last minute, 2m 15s old");
+    let mut status = down(1);
+    for n in 0..30 {
+        let server = Server {
+            addr: format!("192.0.2.{n}:53"),
+            state: ServerState::Out,
+            ..Server::default()
+        };
+        status.forwards.push(Forward { servers: vec![server], ..Forward::default() });
+    }
+    let (rows, _) = screen(&shown(Some(&status)), 80, 24);
+    let told = rows.iter().filter(|row| row.starts_with("! ")).collect::<Vec<_>>();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert_eq!(told[2], "! and 29 more, in the list below");
+}
+
+#[test]
 fn keys_do_what_the_help_says() {
     let mut at = Screen { page: 10, ..Screen::default() };
     let mut press = |code| at.pressed(KeyEvent::new(code, KeyModifiers::NONE));

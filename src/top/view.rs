@@ -134,7 +134,7 @@ fn draw_status(
     let place = rows.take(head.len());
     put(frame, head, place);
     let most = usize::from(rows.0.height / 4).max(1);
-    let trouble = lines::trouble(&problems(status), most);
+    let trouble = lines::trouble(&problems(status), most, rows.0.width.into());
     let place = rows.take(trouble.len());
     put(frame, trouble, place);
     if roomy {

@@ -19,7 +19,7 @@ from checks import Checks
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
              "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
              "languages", "glibc", "admin", "logs", "page", "delegation", "alerts", "manifests", "image",
-             "documents"]
+             "documents", "top", "shells"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 900
