@@ -28,6 +28,8 @@ pub struct Reloader {
     failures: u64,
     /// Where operators are shown all this, once something is served.
     shown: Option<(Board, admin::Running)>,
+    /// What is wrong with what is written now, if it is not served.
+    refused: Option<String>,
 }
 
 /// Plans, and what is in the files they name, in a number.
@@ -63,7 +65,7 @@ impl Reloader {
         let served = meaning(&read.plans);
         let watched = BTreeSet::new();
         let mut reloader =
-            Reloader { written, served, watcher, watched, reloads: 0, failures: 0, shown: None };
+            Reloader { written, served, watcher, watched, reloads: 0, failures: 0, shown: None, refused: None };
         reloader.watch(&read.directories);
         reloader
     }
@@ -89,6 +91,11 @@ impl Reloader {
         Ok(())
     }
 
+    /// What is wrong with what is written now, in a line, if it is not served.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref().and_then(|why| why.lines().next())
+    }
+
     fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.watched.difference(directories) {
@@ -106,7 +113,9 @@ impl Reloader {
     /// Reads everything again. An operator who `asked` is told even that nothing
     /// has changed.
     pub fn reload(&mut self, running: &mut Running, asked: bool) {
-        match self.try_reload(running) {
+        let done = self.try_reload(running);
+        self.refused = done.as_ref().err().map(Failure::to_string);
+        match done {
             Ok(true) => {
                 let (name, reloads) = (called(&self.written), self.reloads);
                 tracing::info!("{name} is served as it is now (change {reloads})");

@@ -146,6 +146,8 @@ pub struct Settings {
     /// Questions a server may leave unanswered in a row before it is taken
     /// out; 0 never takes it out.
     pub max_fails: u32,
+    /// Listeners are shared with a process that serves there now, and will stop.
+    pub take_over: bool,
 }
 
 impl Default for Settings {
@@ -177,6 +179,7 @@ impl Default for Settings {
             max_queries: 65_536,
             max_queries_per_client: 0,
             max_fails: 2,
+            take_over: false,
         }
     }
 }
