@@ -17,7 +17,7 @@ from bed import Bed
 from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
-             "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
+             "secure", "forger", "files", "siege", "unit", "notify", "rolling", "process", "tools", "drivers",
              "languages", "glibc", "page", "delegation", "alerts", "manifests", "image",
              "documents"]
 
