@@ -64,8 +64,16 @@ impl Reloader {
         let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();
         let served = meaning(&read.plans);
         let watched = BTreeSet::new();
-        let mut reloader =
-            Reloader { written, served, watcher, watched, reloads: 0, failures: 0, shown: None, refused: None };
+        let mut reloader = Reloader {
+            written,
+            served,
+            watcher,
+            watched,
+            reloads: 0,
+            failures: 0,
+            shown: None,
+            refused: None,
+        };
         reloader.watch(&read.directories);
         reloader
     }
@@ -82,13 +90,22 @@ impl Reloader {
             written => called(written),
         };
         let board = Board::new(source, plans);
-        let mut shown = admin::Running::new(running.roster(), board.clone());
+        let mut shown = admin::Running::new(running.roster(), board.clone(), running.takes_over());
         shown.serve(shown.listen(admin)?)?;
         for addr in shown.addresses() {
             println!("admin on {addr}");
         }
         self.shown = Some((board, shown));
         Ok(())
+    }
+
+    /// Another process shows operators what is served from now on.
+    pub fn leave(&mut self) {
+        if let Some((_, shown)) = &mut self.shown
+            && let Err(error) = shown.leave()
+        {
+            tracing::warn!("the admin server stays: {error}");
+        }
     }
 
     /// What is wrong with what is written now, in a line, if it is not served.

@@ -203,6 +203,9 @@ fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
     manager.stopping();
     let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
     signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
+    if running.is_followed() {
+        reloader.leave();
+    }
     signals.leave(&mut running);
     running.stop();
     Ok(())

@@ -21,10 +21,14 @@ use crate::net::CannotRun;
 use crate::net::roster::Roster;
 use board::Board;
 use server::Admin;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// Addresses as configured, and who listens there.
 pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
@@ -35,6 +39,8 @@ pub struct Running {
     roster: Roster,
     board: Board,
     held: Listeners,
+    /// Addresses are shared with a process that will stop.
+    shared: bool,
     thread: Option<mpsc::UnboundedSender<Listeners>>,
 }
 
@@ -51,8 +57,9 @@ impl Listeners {
 
 impl Running {
     /// One that will tell what `roster` and `board` do.
-    pub fn new(roster: Roster, board: Board) -> Self {
-        Running { roster, board, held: Listeners(Vec::new()), thread: None }
+    /// Where the daemon shares its ports (`--take-over`), this one does too.
+    pub fn new(roster: Roster, board: Board, shared: bool) -> Self {
+        Running { roster, board, held: Listeners(Vec::new()), shared, thread: None }
     }
 
     /// Listens on these addresses, and keeps the sockets of those it has. What
@@ -65,7 +72,7 @@ impl Running {
             }
             let listener = match self.held.of(addr) {
                 Some(listener) => listener.try_clone().map_err(CannotRun::start)?,
-                None => TcpListener::bind(addr).map_err(|why| CannotRun::admin(addr, why))?,
+                None => bind(addr, self.shared).map_err(|why| CannotRun::admin(addr, why))?,
             };
             listeners.0.push((addr, listener));
         }
@@ -95,10 +102,27 @@ impl Running {
         Ok(())
     }
 
+    /// Leaves its addresses to whoever shares them.
+    pub fn leave(&mut self) -> Result<(), CannotRun> {
+        self.serve(Listeners(Vec::new()))
+    }
+
     /// Where it listens; ports the system picked are filled in.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.held.0.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
     }
+}
+
+fn bind(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    if !shared {
+        return TcpListener::bind(addr);
+    }
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Serves on this thread, for ever.

@@ -35,6 +35,10 @@ pub const SETTLE: Duration = Duration::from_millis(300);
 /// pauses is let go.
 pub const MOST: Duration = Duration::from_secs(30);
 
+/// The same where nobody serves meanwhile: queries wait in sockets that were
+/// handed over, and clients wait for seconds.
+pub const MOST_HANDED: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether there are connections left.
 pub const POLL: Duration = Duration::from_millis(20);
 

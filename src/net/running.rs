@@ -273,25 +273,40 @@ impl Running {
         }
     }
 
-    /// Leaves the ports to a process that shares them, if there is one: what
-    /// waits in the sockets is read, and connections are served until they
-    /// pause. Dropped before its end, it is cut short.
+    /// Whether another process shares the ports, and can take what comes.
+    pub fn is_followed(&self) -> bool {
+        let places = self.own_places();
+        !places.is_empty() && places.iter().all(Place::is_shared)
+    }
+
+    /// Whether the ports may be shared at all.
+    pub fn takes_over(&self) -> bool {
+        self.entrance.take_over
+    }
+
+    /// Leaves the ports to who shares them, or to who holds them: what waits in
+    /// the sockets is read or left in them, and connections are served until
+    /// they pause. Dropped before its end, it is cut short.
     pub(super) async fn leave(&mut self) {
         self.roster.close();
-        let places = self.own_places();
-        if places.is_empty() || !places.iter().all(Place::is_shared) {
+        let handed = self.groups.iter().any(|group| !group.handed.is_empty());
+        let most = if self.is_followed() {
+            tracing::info!("another process shares the ports: it gets what comes from now on");
+            self.own_places().iter().for_each(Place::turn_away);
+            self.turn(leave::SETTLE).await;
+            self.own_places().iter().for_each(Place::begin_no_more);
+            self.turn(leave::SETTLE).await;
+            leave::MOST
+        } else if handed {
+            leave::MOST_HANDED
+        } else {
             return;
-        }
-        tracing::info!("another process shares the ports: it gets what comes from now on");
-        places.iter().for_each(Place::turn_away);
-        self.turn(leave::SETTLE).await;
-        places.iter().for_each(Place::begin_no_more);
-        self.turn(leave::SETTLE).await;
+        };
         for group in &mut self.groups {
             group.sockets.clear();
             let _ = group.stage.send(Stage::Leave);
         }
-        let end = tokio::time::Instant::now() + leave::MOST;
+        let end = tokio::time::Instant::now() + most;
         while self.limits.open() > 0 && tokio::time::Instant::now() < end {
             tokio::time::sleep(leave::POLL).await;
         }

@@ -103,13 +103,17 @@ impl Signals {
         running: &mut Running,
         time: Duration,
     ) -> Result<(), CannotRun> {
-        let Signals { runtime, terminate, interrupt, .. } = self;
+        let Signals { runtime, terminate, interrupt, watchdog, .. } = self;
         runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(time) => Ok(()),
-                _ = terminate.recv() => Ok(()),
-                _ = interrupt.recv() => Ok(()),
-                Some(error) = running.ended.recv() => Err(error),
+            let end = tokio::time::Instant::now() + time;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(end) => return Ok(()),
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    Some(error) = running.ended.recv() => return Err(error),
+                    () = watchdog.due() => watchdog.look(&running.pulse()).await,
+                }
             }
         })
     }

@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A client that asks nothing for so long while the process is being replaced
 /// is let go: its next connection is another's.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What all connections of a listener share.
 #[derive(Clone)]

@@ -464,6 +464,8 @@ async fn serve(birth: Birth) -> io::Result<()> {
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
     }
+    // What was answered at once is sent before anybody looks what is in flight.
+    shared.borrow_mut().flush(&shared);
     let _ = stages.wait_for(|stage| *stage >= Stage::Stop).await;
     let deadline = shared.borrow().engine.deadline();
     let end = Instant::now() + deadline + deadline / 4;
