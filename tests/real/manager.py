@@ -18,8 +18,8 @@ FIRST = 3
 class Manager:
     """Hears what a process tells."""
 
-    def __init__(self, folder):
-        self.path = str(folder / f"notify-{time.monotonic_ns()}")
+    def __init__(self, folder, name="notify"):
+        self.path = str(folder / name)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         os.chmod(self.path, 0o777)

@@ -17,7 +17,8 @@ from bed import Bed
 from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
-             "secure", "forger", "files", "siege", "unit", "notify", "rolling", "process", "tools", "drivers",
+             "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
+             "process", "tools", "drivers",
              "languages", "glibc", "page", "delegation", "alerts", "manifests", "image",
              "documents"]
 
