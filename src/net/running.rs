@@ -275,8 +275,7 @@ impl Running {
 
     /// Whether another process shares the ports, and can take what comes.
     pub fn is_followed(&self) -> bool {
-        let places = self.own_places();
-        !places.is_empty() && places.iter().all(Place::is_shared)
+        self.own_places().iter().any(Place::is_shared)
     }
 
     /// Whether the ports may be shared at all.
@@ -290,11 +289,14 @@ impl Running {
     pub(super) async fn leave(&mut self) {
         self.roster.close();
         let handed = self.groups.iter().any(|group| !group.handed.is_empty());
-        let most = if self.is_followed() {
+        let mut followed = self.own_places();
+        // What nobody else serves is served to the last.
+        followed.retain(Place::is_shared);
+        let most = if !followed.is_empty() {
             tracing::info!("another process shares the ports: it gets what comes from now on");
-            self.own_places().iter().for_each(Place::turn_away);
+            followed.iter().for_each(Place::turn_away);
             self.turn(leave::SETTLE).await;
-            self.own_places().iter().for_each(Place::begin_no_more);
+            followed.iter().for_each(Place::begin_no_more);
             self.turn(leave::SETTLE).await;
             leave::MOST
         } else if handed {

@@ -86,7 +86,8 @@ class Load:
                 self.lost.append(f"{what.__name__}: {why!r}")
 
     def _datagram(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        family = socket.AF_INET6 if ":" in self.at[0] else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.settimeout(PATIENCE)
             sock.connect(self.at)
             number = os.urandom(2)
@@ -138,6 +139,31 @@ def loaded(bed, check, what, port, replace):
                    sent > 1000 and completed == sent and lost == 0, told)
     check.that(f"{what}: clients that count: {dict(load.asked)} answered, {len(load.lost)} lost",
                not load.lost and min(load.asked.values()) > 500, load.lost[:10])
+
+
+def everywhere(bed, check, flags):
+    """The same where every address of the host is served, of either family."""
+    port = free_port("0.0.0.0")
+    hosts = {"0.0.0.0": "127.0.0.2", "[::]": "::1", "[::1]": "::1"}
+    wire = ask.query(QUESTION, "SRV").to_wire()
+    for at, host in hosts.items():
+        words = (*flags, "--listen", f"{at}:{port}", "--take-over")
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+                sock.bind((host, 0))
+        except OSError as why:
+            check.skip(f"a rolling restart at {at}", why)
+            continue
+        first = managed(bed, *words)
+        with Load(host, port, wire) as load:
+            time.sleep(0.5)
+            second = managed(bed, *words)
+            time.sleep(0.3)
+            first.end()
+            time.sleep(0.5)
+        check.that(f"a rolling restart at {at}: {dict(load.asked)} answered, {len(load.lost)} lost",
+                   not load.lost and min(load.asked.values()) > 50, load.lost[:10])
+        second.end()
 
 
 def meet(check, what, daemon, cluster):
@@ -268,10 +294,25 @@ def held(bed, check, flags, cluster):
         sock.close()
 
 
+def activated(bed, check, flags):
+    """systemd's own tool hands over a socket when somebody comes."""
+    port = free_port()
+    server = bed.server(["systemd-socket-activate", "-l", f"{LOOPBACK}:{port}", bed.binary,
+                         *flags, "--listen", f"{LOOPBACK}:{port}"], port)
+    end = time.monotonic() + 10
+    while "Listening on" not in server.said() and time.monotonic() < end:
+        time.sleep(0.02)
+    got = [shape(ask.ask(server, QUESTION, "SRV", tcp=tcp)) for tcp in (True, False)]
+    check.same("systemd-socket-activate hands over TCP, and UDP is bound beside it", got, [WHOLE] * 2)
+    server.end()
+
+
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     cluster = Counting()
     bed.sockets.append(cluster)
     flags = (*two(a, b), "--zone", "count.local.", "--cluster", f"count-a.local. a- {cluster.at}")
     share(bed, check, flags, cluster)
+    everywhere(bed, check, flags)
     held(bed, check, flags, cluster)
+    activated(bed, check, (*flags, "--cache", 0))
