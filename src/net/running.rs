@@ -268,7 +268,7 @@ impl Running {
         let places = self.own_places();
         if places.iter().all(Place::is_ours_alone) {
             places.iter().for_each(Place::deal);
-            tracing::info!("nobody shares the ports any more");
+            tracing::info!("the ports are ours alone: equal questions meet in one worker");
             self.shared = false;
         }
     }

@@ -225,7 +225,7 @@ def share(bed, check, flags, cluster):
 def settled(daemon):
     """Waits until it has noticed that it is alone."""
     end = time.monotonic() + 10
-    while "nobody shares" not in daemon.said() and time.monotonic() < end:
+    while "ours alone" not in daemon.said() and time.monotonic() < end:
         time.sleep(0.05)
 
 
