@@ -35,7 +35,7 @@
 //! only sockets; [`run`] is what the command line ([`cli`]) asks for, and
 //! [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
 //! same engine and sockets as the daemon; [`show`] prints messages. [`admin`] is
-//! what operators see of it over HTTP.
+//! what operators see of it over HTTP, and [`top`] shows that in a terminal.
 //!
 //! Rules such as `R2` or `M5` in comments, tests and answers are those of the
 //! contract in `docs/semantics.md`.
@@ -47,8 +47,12 @@ pub mod corefile;
 pub mod demo;
 pub mod engine;
 pub mod explain;
+pub mod log;
 pub mod net;
 pub mod reload;
 pub mod run;
 pub mod show;
+pub mod tap;
+pub mod tell;
+pub mod top;
 pub mod wire;

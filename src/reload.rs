@@ -3,7 +3,7 @@
 //! if it is right, it is served from then on, and no query notices. Certificates
 //! and keys are part of it.
 
-use crate::admin::{self, board::Board};
+use crate::admin::{self, Sources, board::Board};
 use crate::cli::Written;
 use crate::config::Plan;
 use crate::net::{CannotRun, Running, Served};
@@ -90,7 +90,13 @@ impl Reloader {
             written => called(written),
         };
         let board = Board::new(source, plans);
-        let mut shown = admin::Running::new(running.roster(), board.clone(), running.takes_over());
+        let sources = Sources {
+            roster: running.roster(),
+            board: board.clone(),
+            reporter: running.desk().reporter().clone(),
+            taps: running.tap_counts(),
+        };
+        let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
         for addr in shown.addresses() {
             println!("admin on {addr}");

@@ -1,12 +1,14 @@
 //! What each command does, from the command line to the exit code.
 
-use crate::cli::{self, CliError, Command, Demo, LogLevel, Question, Written, man};
+use crate::cli::{self, CliError, Command, Demo, Question, Written, man};
 use crate::config::{self, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
+use crate::log::Log;
 use crate::net::{CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
+use crate::top;
 use crate::wire::name::FlatName;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -33,6 +35,8 @@ pub enum Failure {
     Explain(ExplainError),
     /// The manual cannot be written.
     Man(man::ManError),
+    /// The daemon cannot be shown.
+    Top(top::TopError),
 }
 
 impl From<CliError> for Failure {
@@ -94,7 +98,11 @@ impl Failure {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(2)
             }
-            Failure::CannotRun(_) | Failure::Demo(_) | Failure::Explain(_) | Failure::Man(_) => {
+            Failure::CannotRun(_)
+            | Failure::Demo(_)
+            | Failure::Explain(_)
+            | Failure::Man(_)
+            | Failure::Top(_) => {
                 eprintln!("gathersrv: {self}");
                 ExitCode::from(1)
             }
@@ -113,6 +121,7 @@ impl std::fmt::Display for Failure {
             Failure::Demo(error) => error.fmt(f),
             Failure::Explain(error) => error.fmt(f),
             Failure::Man(error) => error.fmt(f),
+            Failure::Top(error) => error.fmt(f),
         }
     }
 }
@@ -128,7 +137,11 @@ pub fn run(command: Command) -> Result<(), Failure> {
             print(&text);
             Ok(())
         }
-        Command::Top(_) => Ok(()),
+        Command::Top(view) if view.once => {
+            print(&top::once(view.admin).map_err(Failure::Top)?);
+            Ok(())
+        }
+        Command::Top(view) => top::watch(&view).map_err(Failure::Top),
         Command::Man(dir) => manual(dir.as_deref()),
     }
 }
@@ -165,8 +178,8 @@ fn load(plans: Vec<Plan>) -> Result<Vec<Served>, KeyError> {
     plans.into_iter().map(Served::load).collect()
 }
 
-fn serve(written: Written, log: LogLevel) -> Result<(), Failure> {
-    start_log(log);
+fn serve(written: Written, log: Log) -> Result<(), Failure> {
+    log.start();
     let manager = Manager::from_env();
     let mut signals = Signals::take(manager)?;
     let handed = Handed::take()?;
@@ -264,7 +277,7 @@ fn check(written: Written) -> Result<(), Failure> {
 }
 
 fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> {
-    start_log(flags.log);
+    flags.log().start();
     let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
@@ -280,8 +293,8 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn explain(written: Written, log: LogLevel, question: &Question) -> Result<(), Failure> {
-    start_log(log);
+fn explain(written: Written, log: Log, question: &Question) -> Result<(), Failure> {
+    log.start();
     let mut plans = read(&written)?.plans;
     // Of several, the one that serves the name; the first says why none does.
     let mut name = question.name.as_slice().to_vec();
@@ -327,19 +340,4 @@ fn loopback() -> Vec<SocketAddr> {
     let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, config::words::DNS_PORT));
     let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if has_v6 { vec![v4, v6] } else { vec![v4] }
-}
-
-fn start_log(level: LogLevel) {
-    use tracing::level_filters::LevelFilter;
-    let filter = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr);
-    // Only in tests is there one already.
-    let _ = log.with_target(false).try_init();
 }

@@ -89,6 +89,9 @@ fn what_is_added_here_is_in_the_plan() {
     let by_flags = |more: &[&'static str]| common::plan(&[shared.as_flattened(), more].concat());
     assert_eq!(plan.summary(), by_flags(&[]).summary());
     assert_eq!(plan.servers, by_flags(&[]).servers);
+    let admin: Vec<String> = plan.settings.admin.iter().map(|addr| addr.to_string()).collect();
+    assert_eq!(admin, ["127.0.0.1:9154", "[::]:8080", "[::1]:8181"]);
+    assert_eq!(plan.settings.lame_duck, Duration::from_secs(5));
     assert_eq!(plan.settings.allow, by_flags(&[]).settings.allow);
     assert!(plan.zones[0].clusters[0].random_case && !plan.zones[0].clusters[1].random_case);
     let block = ["--cache-for", "60s", "--keep-for", "2h"];

@@ -310,3 +310,124 @@ impl ServerAccount {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command, Written};
+    use crate::engine::{Client, Engine, Outbox, Time, Transport};
+
+    const A: [&str; 4] = ["--zone", "a.", "--cluster", "k. a- 10.8.0.1"];
+    const B: [&str; 4] = ["--zone", "b.", "--cluster", "k. b- 10.9.0.1"];
+
+    fn plan(flags: &[&str]) -> Arc<Plan> {
+        match cli::parse(["gathersrv"].iter().chain(flags)).unwrap() {
+            Command::Serve(Written::Flags(draft), _) => {
+                Arc::new(crate::config::build(draft).unwrap())
+            }
+            other => panic!("not a daemon: {other:?}"),
+        }
+    }
+
+    /// Asks for the SOA of a zone of one letter, which needs no cluster.
+    fn ask(engine: &mut Engine, zone: u8, times: usize) {
+        let addr = "192.0.2.1:5353".parse().unwrap();
+        let client = Client { addr, local: None, transport: Transport::Udp, socket: 0 };
+        let packet = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, zone, 0, 0, 6, 0, 1];
+        for _ in 0..times {
+            engine.on_query(Time::default(), client, &packet, &mut Outbox::default());
+        }
+    }
+
+    fn vitals(worker: usize, engine: &Engine) -> WorkerVitals {
+        let engine = engine.vitals(Time::default());
+        WorkerVitals { worker, engine, connections: [1, 0], turned_away: 0 }
+    }
+
+    fn queries(ledger: &Ledger, zone: &str) -> Option<u64> {
+        let account = ledger.accounts.iter().find(|account| account.name == zone)?;
+        Some(account.meter.queries().map(|(_, count)| count).sum())
+    }
+
+    #[test]
+    fn workers_are_added_up_and_nothing_is_counted_twice() {
+        let plan = plan(&A);
+        let mut one = Engine::new(plan.clone(), [1; 32]);
+        let mut two = Engine::new(plan, [2; 32]);
+        let mut ledger = Ledger::default();
+        ask(&mut one, b'a', 3);
+        ask(&mut two, b'a', 4);
+        for _ in 0..2 {
+            ledger.take(SystemTime::now(), vec![vec![vitals(0, &one), vitals(1, &two)]]);
+            assert_eq!((queries(&ledger, "a."), ledger.counters.answered), (Some(7), 7));
+        }
+        ask(&mut two, b'a', 1);
+        // The first is stuck, and then is not.
+        ledger.take(SystemTime::now(), vec![vec![vitals(1, &two)]]);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one), vitals(1, &two)]]);
+        assert_eq!((queries(&ledger, "a."), ledger.counters.answered), (Some(8), 8));
+        assert_eq!((ledger.gauges.workers, ledger.gauges.connections), (2, [2, 0]));
+    }
+
+    #[test]
+    fn what_workers_that_are_gone_have_counted_stays() {
+        let plan = plan(&A);
+        let mut old = Engine::new(plan.clone(), [1; 32]);
+        let mut new = Engine::new(plan, [2; 32]);
+        let mut ledger = Ledger::default();
+        ask(&mut old, b'a', 5);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &old)]]);
+        ask(&mut new, b'a', 1);
+        ledger.take(SystemTime::now(), vec![vec![vitals(1, &new)]]);
+        assert_eq!((queries(&ledger, "a."), ledger.counters.answered), (Some(6), 6));
+    }
+
+    #[test]
+    fn a_zone_that_stays_keeps_its_counts_and_one_that_goes_does_not() {
+        let mut engine = Engine::new(plan(&[A, B].concat()), [1; 32]);
+        let mut ledger = Ledger::default();
+        ask(&mut engine, b'a', 2);
+        ask(&mut engine, b'b', 3);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &engine)]]);
+        engine.set_plan(Time::default(), plan(&B), &mut Outbox::default());
+        ask(&mut engine, b'b', 1);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &engine)]]);
+        assert_eq!((queries(&ledger, "a."), queries(&ledger, "b.")), (None, Some(4)));
+        assert_eq!(ledger.counters.answered, 6);
+    }
+
+    #[test]
+    fn one_zone_of_two_groups_of_workers_is_one_account() {
+        let (one, two) = (Engine::new(plan(&A), [1; 32]), Engine::new(plan(&A), [2; 32]));
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+        assert_eq!(ledger.accounts.len(), 1);
+    }
+
+    fn server(state: State, since: u64, heard: Option<u64>) -> ServerVitals {
+        ServerVitals {
+            state,
+            since: Some(Duration::from_secs(since)),
+            heard: heard.map(Duration::from_secs),
+            rtt: None,
+            besieged: false,
+            latency: Latency::default(),
+        }
+    }
+
+    #[test]
+    fn a_server_is_out_unless_some_worker_has_heard_it_since() {
+        let named = || Server::from(std::net::SocketAddr::from(([10, 8, 0, 1], 53)));
+        let of = |vitals: &[ServerVitals]| {
+            ServerAccount::of(SystemTime::now(), named(), vitals, None).state
+        };
+        let out = server(State::Out, 10, Some(12));
+        assert_eq!(of(std::slice::from_ref(&out)), State::Out);
+        assert_eq!(of(&[out.clone(), server(State::Up, 60, Some(11))]), State::Out);
+        assert_eq!(of(&[out, server(State::Up, 60, Some(1))]), State::Up);
+        assert_eq!(
+            of(&[ServerVitals { since: None, ..server(State::Unknown, 0, None) }]),
+            State::Unknown
+        );
+    }
+}

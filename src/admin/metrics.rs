@@ -1,10 +1,12 @@
 //! `/metrics`: the ledger in the text format of Prometheus. Every label value is
 //! configured or one of a fixed set; nothing that strangers choose is one.
 
+use super::Sources;
 use super::board::{Pinned, unix};
 use super::ledger::{Account, ClusterName, Ledger};
 use crate::engine::State;
 use crate::engine::meters::{AGES, Latency, RCODES};
+use crate::tap::TapCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -24,6 +26,7 @@ const NO_RCODE: &str = "none";
 struct Exposition {
     ledger: Ledger,
     pinned: Pinned,
+    taps: TapCounts,
     started: SystemTime,
     process: Option<Process>,
 }
@@ -55,10 +58,11 @@ impl Process {
 }
 
 /// The text.
-pub fn text(ledger: Ledger, pinned: Pinned, started: SystemTime) -> Result<String, fmt::Error> {
+pub fn text(sources: &Sources, ledger: Ledger, started: SystemTime) -> Result<String, fmt::Error> {
+    let (pinned, taps) = (sources.board.read(), sources.taps.clone());
     let process = Process::this();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Exposition { ledger, pinned, started, process }));
+    registry.register_collector(Box::new(Exposition { ledger, pinned, taps, started, process }));
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry)?;
     Ok(text)
@@ -337,6 +341,19 @@ impl Exposition {
         build.write(out, "gathersrv_build_info", "1, labelled with the version", MetricType::Gauge)
     }
 
+    fn of_taps(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let taps = [("query_log", &self.taps.query_log), ("dnstap", &self.taps.dnstap)];
+        let (mut written, mut dropped) = (Sums::new(), Sums::new());
+        for (tap, counts) in taps {
+            written.add(vec![("tap", tap)], counts.written());
+            dropped.add(vec![("tap", tap)], counts.dropped());
+        }
+        let help = "Entries written to the query log and to dnstap";
+        written.write(out, "gathersrv_tap_entries", help, MetricType::Counter)?;
+        let help = "Entries that were dropped because their reader was too slow or away";
+        dropped.write(out, "gathersrv_tap_entries_dropped", help, MetricType::Counter)
+    }
+
     fn process(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let started = unix(self.started);
         gauge(out, "process_start_time_seconds", "When the process started", started)?;
@@ -362,6 +379,7 @@ impl Collector for Exposition {
         self.of_servers(&mut out)?;
         self.counters(&mut out)?;
         self.gauges(&mut out)?;
+        self.of_taps(&mut out)?;
         self.process(&mut out)
     }
 }

@@ -5,7 +5,7 @@
 //! [`ledger`], keeps the last minutes ([`history`]) and watches for changes
 //! ([`watch`]). The main thread pins up what it has to say on the [`board`]. The
 //! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
-//! JSON ([`tell`]), and on the [`page`] that shows the same.
+//! JSON ([`teller`]), and on the [`page`] that shows the same.
 
 pub mod board;
 mod history;
@@ -14,21 +14,37 @@ mod metrics;
 mod page;
 mod server;
 pub mod status;
-mod tell;
+mod teller;
 mod watch;
 
 use crate::net::CannotRun;
 use crate::net::roster::Roster;
+use crate::tap::TapCounts;
+use crate::tell::{self, Reporter};
 use board::Board;
 use server::Admin;
 use socket2::{Domain, Protocol, Socket, Type};
+use status::Level;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+
+/// Who knows what is shown.
+#[derive(Clone)]
+pub struct Sources {
+    /// The workers.
+    pub roster: Roster,
+    /// What the main thread has to say.
+    pub board: Board,
+    /// What happens.
+    pub reporter: Reporter,
+    /// What became of the query log and of dnstap.
+    pub taps: TapCounts,
+}
 
 /// Addresses as configured, and who listens there.
 pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
@@ -36,12 +52,31 @@ pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
 /// The admin thread, from outside. It begins with the first address there is to
 /// listen on, and ends with the process.
 pub struct Running {
-    roster: Roster,
-    board: Board,
+    sources: Sources,
     held: Listeners,
     /// Addresses are shared with a process that will stop.
     shared: bool,
     thread: Option<mpsc::UnboundedSender<Listeners>>,
+}
+
+/// Every address of a host without IPv6 is every IPv4 address.
+fn bind(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    bind_here(addr, shared).or_else(|why| {
+        let no_v6 = matches!(why.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
+        match addr.ip() == Ipv6Addr::UNSPECIFIED && no_v6 {
+            true => bind_here((Ipv4Addr::UNSPECIFIED, addr.port()).into(), shared),
+            false => Err(why),
+        }
+    })
+}
+
+fn bind_here(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 impl Listeners {
@@ -56,10 +91,10 @@ impl Listeners {
 }
 
 impl Running {
-    /// One that will tell what `roster` and `board` do.
-    /// Where the daemon shares its ports (`--take-over`), this one does too.
-    pub fn new(roster: Roster, board: Board, shared: bool) -> Self {
-        Running { roster, board, held: Listeners(Vec::new()), shared, thread: None }
+    /// One that will tell what its sources do. Where the daemon shares its ports
+    /// (`--take-over`), this one does too.
+    pub fn new(sources: Sources, shared: bool) -> Self {
+        Running { sources, held: Listeners(Vec::new()), shared, thread: None }
     }
 
     /// Listens on these addresses, and keeps the sockets of those it has. What
@@ -84,10 +119,10 @@ impl Running {
         let copies = listeners.try_clone().map_err(CannotRun::start)?;
         if self.thread.is_none() && !copies.0.is_empty() {
             let (given, taken) = mpsc::unbounded_channel();
-            let (roster, board) = (self.roster.clone(), self.board.clone());
+            let sources = self.sources.clone();
             let thread = std::thread::Builder::new().name("admin".into());
             let run = move || {
-                if let Err(error) = serve(roster, board, taken) {
+                if let Err(error) = serve(sources, taken) {
                     tracing::error!("the admin server ended: {error}");
                 }
             };
@@ -113,30 +148,28 @@ impl Running {
     }
 }
 
-fn bind(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    if !shared {
-        return TcpListener::bind(addr);
+/// What is told of goes up on the board.
+async fn pin_events(mut events: mpsc::UnboundedReceiver<tell::Event>, board: Board) {
+    while let Some(event) = events.recv().await {
+        let level = match event.level {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            _ => Level::Info,
+        };
+        board.happened(level, event.text);
     }
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Serves on this thread, for ever.
-fn serve(
-    roster: Roster,
-    board: Board,
-    mut given: mpsc::UnboundedReceiver<Listeners>,
-) -> io::Result<()> {
+fn serve(sources: Sources, mut given: mpsc::UnboundedReceiver<Listeners>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
-        let admin = Admin::new(roster, board);
+        let events = pin_events(sources.reporter.subscribe(), sources.board.clone());
+        tokio::task::spawn_local(events);
+        let admin = Admin::new(sources);
         tokio::task::spawn_local(admin.clone().keep_sampling());
         let mut accepting: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
         while let Some(listeners) = given.recv().await {

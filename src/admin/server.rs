@@ -1,14 +1,12 @@
 //! The admin server: HTTP, for operators and their programs. It reads and never
 //! changes anything; who reaches it may see everything that is on it.
 
-use super::board::Board;
 use super::history::History;
 use super::ledger::Ledger;
 use super::status::ClusterState;
-use super::tell::Told;
+use super::teller::Told;
 use super::watch::Watch;
-use super::{metrics, page};
-use crate::net::roster::Roster;
+use super::{Sources, metrics, page};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -46,8 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the server knows.
 struct State {
-    roster: Roster,
-    board: Board,
+    sources: Sources,
     ledger: Ledger,
     history: History,
     watch: Watch,
@@ -79,10 +76,10 @@ fn plain(code: StatusCode, text: impl Into<String>) -> Reply {
 
 impl State {
     async fn sample(&mut self) {
-        let told = self.roster.ask().await;
+        let told = self.sources.roster.ask().await;
         let now = SystemTime::now();
         self.ledger.take(now, told);
-        self.watch.take(now, &self.ledger, &self.board);
+        self.watch.take(now, &self.ledger);
         self.history.take(self.start.elapsed(), &self.ledger);
         self.sampled = Some(Instant::now());
     }
@@ -94,7 +91,7 @@ impl State {
     }
 
     fn ready(&self, strict: bool) -> Reply {
-        if !self.roster.is_open() {
+        if !self.sources.roster.is_open() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping: no more queries are taken\n");
         }
         if !strict {
@@ -123,9 +120,9 @@ impl State {
             ledger: &self.ledger,
             history: &self.history,
             watch: &self.watch,
-            pinned: self.board.read(),
-            places: self.roster.places(),
-            ready: self.roster.is_open(),
+            pinned: self.sources.board.read(),
+            places: self.sources.roster.places(),
+            ready: self.sources.roster.is_open(),
             started: self.started,
             at: self.start.elapsed(),
         };
@@ -136,10 +133,9 @@ impl State {
 impl Admin {
     /// A server that nothing listens for yet. To be called inside a runtime of
     /// the admin thread.
-    pub fn new(roster: Roster, board: Board) -> Self {
+    pub fn new(sources: Sources) -> Self {
         let state = State {
-            roster,
-            board,
+            sources,
             ledger: Ledger::default(),
             history: History::default(),
             watch: Watch::default(),
@@ -239,11 +235,11 @@ impl Admin {
                 }
                 state.ready(strict)
             }
-            "/config" => plain(StatusCode::OK, self.state.lock().await.board.read().plan),
+            "/config" => plain(StatusCode::OK, self.state.lock().await.sources.board.read().plan),
             "/metrics" => {
                 let mut state = self.state.lock().await;
                 state.refresh().await;
-                let text = metrics::text(state.ledger.clone(), state.board.read(), state.started);
+                let text = metrics::text(&state.sources, state.ledger.clone(), state.started);
                 match text {
                     Ok(text) => Reply {
                         code: StatusCode::OK,

@@ -1,9 +1,7 @@
-//! States of servers and clusters, and since when they are what they are: what
-//! changes is an event.
+//! How clusters are, by their servers, and since when.
 
-use super::board::Board;
 use super::ledger::{Account, ClusterName, Ledger};
-use super::status::{ClusterState, Level};
+use super::status::ClusterState;
 use crate::engine::State;
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -37,8 +35,8 @@ fn state(ledger: &Ledger, cluster: &ClusterName) -> ClusterState {
 }
 
 impl Watch {
-    /// Looks at the ledger; what has changed goes up on the board.
-    pub fn take(&mut self, now: SystemTime, ledger: &Ledger, board: &Board) {
+    /// Looks at the ledger.
+    pub fn take(&mut self, now: SystemTime, ledger: &Ledger) {
         let mut clusters = HashMap::new();
         for account in ledger.accounts.iter().filter(|account| !account.is_forward) {
             for cluster in &account.clusters {
@@ -55,12 +53,6 @@ impl Watch {
                     }
                 };
                 let since = since.filter(|_| state != ClusterState::Unknown);
-                let was = before.map_or(ClusterState::Unknown, |(state, _)| *state);
-                if let Some((level, what)) = told(was, state) {
-                    let (zone, suffix, prefix) = &key;
-                    let text = format!("cluster {suffix} {prefix} of {zone} {what}");
-                    board.happened(level, text);
-                }
                 clusters.insert(key, (state, since));
             }
         }
@@ -74,17 +66,5 @@ impl Watch {
         cluster: &ClusterName,
     ) -> (ClusterState, Option<SystemTime>) {
         self.clusters.get(&key(account, cluster)).copied().unwrap_or_default()
-    }
-}
-
-/// What is said of a change, if it is worth saying.
-fn told(was: ClusterState, now: ClusterState) -> Option<(Level, &'static str)> {
-    match (was, now) {
-        (was, now) if was == now => None,
-        (_, ClusterState::Down) => Some((Level::Error, "is down: all of its servers are out")),
-        (ClusterState::Down, ClusterState::Up | ClusterState::Degraded) => {
-            Some((Level::Info, "answers again"))
-        }
-        _ => None,
     }
 }

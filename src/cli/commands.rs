@@ -1,10 +1,11 @@
 //! The commands beside serving, and their flags.
 
+use super::Question;
 use super::serve::Serve;
 use super::values::{admin, interval};
-use super::{LogLevel, Question};
 use crate::config::{ConfigError, words};
 use crate::engine::Transport;
+use crate::log::{Log, LogFormat, LogLevel};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use domain::base::Name;
 use std::net::SocketAddr;
@@ -94,7 +95,20 @@ pub struct Demo {
     ///
     /// Each level has the lines of those before it.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub log: LogLevel,
+    pub(super) log: LogLevel,
+    /// What a line of the log looks like
+    ///
+    /// Text for people, or a JSON object on each line for programs, with the facts of an event
+    /// as fields of their own.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+impl Demo {
+    /// What is logged, and how.
+    pub fn log(&self) -> Log {
+        Log { level: self.log, format: self.log_format }
+    }
 }
 
 /// Flags of an explanation: the daemon's, and the question.

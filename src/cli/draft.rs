@@ -4,8 +4,8 @@ use super::Written;
 use super::serve::Serve;
 use super::values::{Missing, Order, Truncated};
 use crate::config::{
-    Behaviour, ConfigError, Draft, ForwardDraft, Identity, OnMissing, Policy, Settings, ZoneDraft,
-    words,
+    Behaviour, ConfigError, Draft, Endpoint, ForwardDraft, Identity, OnMissing, Policy, Settings,
+    ZoneDraft, sample, words,
 };
 use std::num::NonZeroUsize;
 
@@ -43,6 +43,10 @@ impl Serve {
         let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
         let allow = self.allow.iter().map(|word| words::network("--allow", word));
         let admin = self.admin.iter().map(|word| words::admin("--admin", word));
+        let query_log = self.query_log.as_ref();
+        let query_log = query_log.map(|word| sample("--query-log", word)).transpose()?;
+        let dnstap = self.dnstap.as_ref();
+        let dnstap = dnstap.map(|word| Endpoint::read("--dnstap", word)).transpose()?;
         let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         let settings = Settings {
             behaviour,
@@ -60,6 +64,8 @@ impl Serve {
             workers: workers.unwrap_or(NonZeroUsize::MIN),
             max_udp_payload: self.max_udp_payload,
             max_fails: self.max_fails,
+            query_log,
+            dnstap,
             cache: self.cache,
             keep: self.keep,
             max_queries: self.max_queries,

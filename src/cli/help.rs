@@ -19,7 +19,7 @@ pub(super) fn own(arg: &&Arg) -> bool {
 }
 
 /// The flags of a command that are not the daemon's.
-pub(super) fn apart<'c>(command: &'c Command, daemon: &'c Command) -> Vec<&'c Arg> {
+pub fn apart<'c>(command: &'c Command, daemon: &'c Command) -> Vec<&'c Arg> {
     let whole = takes_daemons_flags(command);
     let shared = |arg: &&Arg| whole && daemon.get_arguments().any(|d| d.get_id() == arg.get_id());
     command.get_arguments().filter(own).filter(|arg| !shared(arg)).collect()
@@ -134,7 +134,7 @@ fn help_of(command: &Command, daemon: &Command) -> String {
 }
 
 /// How a command is written.
-pub(super) fn synopsis(command: &Command, daemon: &Command) -> String {
+pub fn synopsis(command: &Command, daemon: &Command) -> String {
     let mut words = format!("gathersrv {}", command.get_name());
     if takes_daemons_flags(command) {
         words += " [FLAGS]";
@@ -223,12 +223,29 @@ fn help_words(command: &Command) -> Vec<String> {
     words
 }
 
+/// A colon ends what zsh shows of a value, and begins what it runs.
+fn coloned(command: Command) -> Command {
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_string()).collect();
+    let command = command.mut_args(|arg| {
+        let value = arg.get_value_names().and_then(|names| names.first());
+        match value.map(|name| name.replace(':', "\\:")) {
+            Some(name) if arg.get_action().takes_values() => arg.value_name(name),
+            _ => arg,
+        }
+    });
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, coloned))
+}
+
 /// A shell's completions.
 pub(super) fn completions(command: Command, shell: Shell) -> String {
     let words = help_words(&command);
     let mut command = command.mut_subcommand("help", |help| {
         help.mut_arg("word", |arg| arg.value_parser(PossibleValuesParser::new(words)))
     });
+    if let Shell::Zsh = shell {
+        command = coloned(command);
+    }
     let mut out = Vec::new();
     let which = match shell {
         Shell::Bash => clap_complete::Shell::Bash,

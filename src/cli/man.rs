@@ -212,7 +212,7 @@ fn wrapped(paragraph: &str) -> Vec<String> {
             }
             _ => lines.push(word.to_string()),
         }
-        ended = word.ends_with(['.', '?', '!']) && word.len() > 1;
+        ended = word.ends_with(['.', '?', '!']) && !word.ends_with("...");
     }
     lines
 }

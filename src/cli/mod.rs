@@ -14,11 +14,13 @@ mod values;
 
 use crate::config::{ConfigError, Draft, Settings, words};
 use crate::engine::Transport;
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use crate::log::Log;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::SubCommand;
 pub use commands::{Demo, Shell};
 use domain::base::Name;
 use domain::base::iana::Rtype;
+pub use help::{apart, synopsis, usage};
 use serve::Serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,32 +55,15 @@ pub struct Question {
     pub json: bool,
 }
 
-/// How much is logged.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing
-    Off,
-    /// What keeps the daemon from working
-    Error,
-    /// What an operator should see to
-    Warn,
-    /// What happens
-    Info,
-    /// What happens, in detail
-    Debug,
-    /// Everything
-    Trace,
-}
-
 /// What is to be done.
 #[derive(Debug)]
 pub enum Command {
     /// Serve what is written.
-    Serve(Written, LogLevel),
+    Serve(Written, Log),
     /// Show the main job; the address to listen on, if one was given.
     Demo(Demo, Option<SocketAddr>),
     /// Explain how a question is answered.
-    Explain(Written, LogLevel, Question),
+    Explain(Written, Log, Question),
     /// Say what would be served.
     Check(Written),
     /// Show a running daemon.
@@ -151,7 +136,7 @@ where
     let matches = help::paged(command()).try_get_matches_from(words).map_err(CliError::Flags)?;
     let cli = Cli::from_arg_matches(&matches).map_err(CliError::Flags)?;
     match cli.command {
-        None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log)),
+        None => Ok(Command::Serve(cli.serve.written(&matches)?, cli.serve.log())),
         Some(SubCommand::Demo(demo)) => {
             let listen = demo.listen.as_deref();
             let listen = listen.map(|word| words::listen("--listen", word)).transpose()?;
@@ -160,7 +145,7 @@ where
         Some(SubCommand::Explain(explain)) => {
             let own = matches.subcommand_matches("explain").unwrap_or(&matches);
             let written = explain.serve.written(own)?;
-            Ok(Command::Explain(written, explain.serve.log, explain.question()?))
+            Ok(Command::Explain(written, explain.serve.log(), explain.question()?))
         }
         Some(SubCommand::Check(check)) => {
             let own = matches.subcommand_matches("check").unwrap_or(&matches);

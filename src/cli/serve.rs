@@ -1,9 +1,9 @@
 //! The flags of the daemon. The first line of each is the short help; the rest
 //! is what `gathersrv help FLAG`, the manual page and docs/reference.md say.
 
-use super::LogLevel;
 use super::values::{Missing, Order, Truncated, cache_for, deadline, lame_duck, span, workers};
 use crate::config::Settings;
+use crate::log::{Log, LogFormat, LogLevel};
 use crate::wire::edns::DEFAULT_PAYLOAD;
 use clap::{Args, ValueHint};
 use std::num::NonZeroUsize;
@@ -350,4 +350,46 @@ pub(super) struct Serve {
     /// There is no directive for it: give it beside --config.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(super) log: LogLevel,
+    /// What a line of the log looks like
+    ///
+    /// Text for people, or a JSON object on each line for programs, with the facts of an event
+    /// as fields of their own.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+    /// Log queries as they are answered
+    ///
+    /// 1 for every query, 1/100 for one of a hundred, picked at random. One line for each, at
+    /// every level of --log: client, transport, name, type, rcode, flags, octets, time taken,
+    /// whether it was kept, and EDE codes. Lines that whoever reads the log does not keep up
+    /// with are dropped, and counted.
+    ///
+    /// Default: none.
+    ///
+    /// In a Corefile: log
+    ///
+    /// Example: --query-log 1/100
+    #[arg(long, value_name = "RATE")]
+    pub(super) query_log: Option<String>,
+    /// Send a copy of every packet to a collector of dnstap
+    ///
+    /// unix:PATH or tcp:ADDR:PORT, where a collector that speaks frame streams listens, such as
+    /// fstrm_capture: queries, answers, sub-questions and what came back. The connection is made
+    /// again when it breaks; what the collector does not keep up with is dropped, and counted.
+    ///
+    /// Default: nowhere.
+    ///
+    /// In a Corefile: dnstap ENDPOINT
+    ///
+    /// Example: --dnstap unix:/run/dnstap.sock
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(super) dnstap: Option<String>,
+}
+
+impl Serve {
+    /// What is logged, and how.
+    pub(super) fn log(&self) -> Log {
+        Log { level: self.log, format: self.log_format }
+    }
 }

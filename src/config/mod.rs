@@ -9,6 +9,7 @@ mod index;
 mod meetings;
 mod plan;
 mod server;
+mod taps;
 mod told;
 pub mod words;
 
@@ -18,6 +19,7 @@ pub use plan::{
     Settings, Truncated, Zone,
 };
 pub use server::{Server, ServerOptions, Tls};
+pub use taps::{Endpoint, sample};
 
 /// A mistake in flags or configuration: the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]

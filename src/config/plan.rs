@@ -3,10 +3,11 @@
 
 use super::index::NameIndex;
 use super::server::Server;
+use super::taps::Endpoint;
 use crate::wire::name::{FlatName, Suffix};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -148,6 +149,10 @@ pub struct Settings {
     pub max_fails: u32,
     /// Listeners are shared with a process that serves there now, and will stop.
     pub take_over: bool,
+    /// One of so many answers is logged; none if there is no number.
+    pub query_log: Option<NonZeroU32>,
+    /// Who gets a copy of every packet.
+    pub dnstap: Option<Endpoint>,
 }
 
 impl Default for Settings {
@@ -180,6 +185,8 @@ impl Default for Settings {
             max_queries_per_client: 0,
             max_fails: 2,
             take_over: false,
+            query_log: None,
+            dnstap: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::plan::{Behaviour, OnMissing, Plan, Policy, Settings};
 use ipnet::IpNet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 impl Plan {
@@ -71,6 +72,14 @@ impl Plan {
             lines.push(format!(
                 "of more than {rate} UDP queries a second without a cookie the rest has to get one"
             ));
+        }
+        match settings.query_log {
+            None => {}
+            Some(NonZeroU32::MIN) => lines.push("every query is logged".into()),
+            Some(of) => lines.push(format!("one query of {of} is logged")),
+        }
+        if let Some(to) = &settings.dnstap {
+            lines.push(format!("dnstap goes to {to}"));
         }
         lines
     }

@@ -355,6 +355,10 @@ impl<'a> Assembler<'a> {
         if let Some(value) = self.agree(&own, |s| s.allow.as_ref()) {
             all.allow = value;
         }
+        all.admin.extend(own.iter().flat_map(|settings| &settings.admin));
+        if let Some(lame_duck) = own.iter().filter_map(|settings| settings.lame_duck).max() {
+            all.lame_duck = lame_duck;
+        }
         all.identity = self.agree(&own, |s| s.identity.as_ref());
         all
     }

@@ -51,6 +51,7 @@ fn meaning(plan: &Plan, zone: &Zone) -> u64 {
     settings.allow.clear();
     settings.admin.clear();
     settings.lame_duck = Duration::ZERO;
+    (settings.query_log, settings.dnstap) = (None, None);
     settings.behaviour = zone.behaviour.clone();
     format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
     plan.forwards.is_empty().hash(&mut hasher);

@@ -9,6 +9,7 @@ use super::links::LinkId;
 use super::time::Time;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::time::Duration;
 
 /// How a client's packet came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,7 +80,14 @@ pub struct Open {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// A server has been taken out: it leaves questions unanswered (U5).
-    Out(SocketAddr),
+    Out {
+        /// Which.
+        server: SocketAddr,
+        /// Questions it left unanswered since it was last heard.
+        missed: u32,
+        /// How long ago that was, if it ever was.
+        silence: Option<Duration>,
+    },
     /// A server that was out has answered.
     Back(SocketAddr),
     /// Somebody guesses at the answers of a server: it is asked over TCP for a

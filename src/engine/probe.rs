@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::links::{LinkId, Slot};
-use super::outbox::{Outbox, Transport};
+use super::outbox::{Notice, Outbox, Transport};
 use super::time::Time;
 use crate::config::Plan;
 use crate::wire::edns::{self, DEFAULT_PAYLOAD};
@@ -67,7 +67,12 @@ impl Engine {
         // One that only queries of an earlier plan know is not asked again.
         let named = self.plan.servers.contains(&server);
         if named && known.health.missed(now, max_fails, deadline / 4) {
-            out.notices.push(super::outbox::Notice::Out(known.addr));
+            let heard_at = known.health.heard_at();
+            out.notices.push(Notice::Out {
+                server: known.addr,
+                missed: known.health.has_missed(),
+                silence: heard_at.map(|at| now.since(at)),
+            });
             self.counters.taken_out += 1;
             if let Some(at) = known.health.next_probe(now) {
                 self.probes.set(server as u32, at);
@@ -94,7 +99,7 @@ impl Engine {
             }
             return;
         }
-        out.notices.push(super::outbox::Notice::Back(known.addr));
+        out.notices.push(Notice::Back(known.addr));
         self.recovered = now;
         self.probes.cancel(server as u32);
         if let Some(probe) = known.probe.take() {

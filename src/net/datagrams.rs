@@ -56,7 +56,9 @@ fn take_queries(
         let Some(addr) = datagram.from else { continue };
         let local = if wildcard { datagram.local } else { None };
         let client = Client { addr, local, transport: Transport::Udp, socket: listener };
-        worker.engine.on_query(now, client, datagram.octets, &mut worker.outbox);
+        if worker.engine.on_query(now, client, datagram.octets, &mut worker.outbox) {
+            worker.taps.query(now, client, datagram.octets);
+        }
     }
     worker.flush_soon();
     received
@@ -77,6 +79,7 @@ pub async fn receive_replies(shared: Shared, link: LinkId, socket: Rc<AsyncFd<Ud
                 for n in 0..count {
                     let Some(datagram) = worker.inbox.get(n) else { break };
                     if !datagram.cut {
+                        worker.taps.reply(now, link, datagram.octets);
                         worker.engine.on_reply(now, link, datagram.octets, &mut worker.outbox);
                     }
                 }

@@ -33,6 +33,7 @@ mod signals;
 mod sockets;
 mod steer;
 mod streams;
+mod taps;
 mod tcp_link;
 mod tell;
 mod worker;

@@ -14,6 +14,8 @@ use super::worker::{self, Order, Served, Stage};
 use super::{CannotRun, Watchdog, files, fresh_seed, leave};
 use crate::config::Plan;
 use crate::engine::Secrets;
+use crate::tap::{TapCounts, Taps};
+use crate::tell::Desk;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,6 +34,8 @@ struct Group {
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
     /// How each worker is told things.
     orders: Vec<mpsc::UnboundedSender<Order>>,
+    /// What the workers are called.
+    numbers: Vec<usize>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -49,6 +53,9 @@ pub struct Running {
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
+    /// Their last words are told, so they end before the desk does.
+    taps: Taps,
+    desk: Desk,
 }
 
 /// Two plans that the same sockets can serve.
@@ -74,12 +81,16 @@ impl Running {
         let secrets = fresh_secrets()?;
         let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
         let shared = entrance.take_over;
+        let desk = Desk::open().map_err(CannotRun::start)?;
+        let taps = Taps::new(desk.reporter().clone());
         let mut running = Running {
             groups,
             ending,
             limits,
             secrets,
             roster,
+            desk,
+            taps,
             entrance,
             shared,
             end,
@@ -104,10 +115,28 @@ impl Running {
         self.roster.clone()
     }
 
+    /// Who tells of what happens.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// What is counted of the query log and of dnstap.
+    pub fn tap_counts(&self) -> TapCounts {
+        self.taps.counts()
+    }
+
+    /// The same with the taps that its settings ask for.
+    fn tapped(&mut self, served: &Served) -> Served {
+        Served { taps: self.taps.handles(&served.plan.settings), ..served.clone() }
+    }
+
     fn enrol(&self) {
         let workers = self.groups.iter().map(|group| group.orders.clone()).collect();
         let places = self.groups.iter().flat_map(|group| group.places.clone()).collect();
         self.roster.set(workers, places);
+        let groups = self.groups.iter();
+        let plans = groups.map(|group| (group.numbers.clone(), group.plan.clone())).collect();
+        self.desk.reporter().serving(plans);
     }
 
     /// The plans that are served, with the ports that the system picked.
@@ -152,9 +181,10 @@ impl Running {
                 (None, Some(place)) => {
                     let mut group = self.groups.swap_remove(place);
                     group.plan = plan.clone();
+                    let tapped = self.tapped(served);
                     for worker in &group.orders {
                         // One that has ended has reported it.
-                        let _ = worker.send(Order::Serve(served.clone()));
+                        let _ = worker.send(Order::Serve(tapped.clone()));
                     }
                     groups.push(group);
                 }
@@ -167,6 +197,7 @@ impl Running {
             let _ = gone.stage.send(Stage::Stop);
             self.ending.push(gone);
         }
+        self.taps.keep(self.groups.iter().map(|group| &group.plan.settings));
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
         self.enrol();
         self.shared = self.entrance.take_over;
@@ -184,26 +215,30 @@ impl Running {
             stage,
             sockets: Vec::new(),
             orders: Vec::new(),
+            numbers: Vec::new(),
             workers: Vec::new(),
         };
+        let tapped = self.tapped(served);
         for n in 0..plan.settings.workers.get() {
             let own = self.sockets(n, listeners)?;
             let opened = own.iter().map(|(_, opened)| opened.try_clone());
             let opened = opened.collect::<Result<_, _>>().map_err(CannotRun::start)?;
             group.sockets.push(own);
+            let number = self.started;
             let (sender, orders) = mpsc::unbounded_channel();
             let birth = worker::Birth {
-                number: self.started,
-                served: served.clone(),
+                number,
+                served: tapped.clone(),
                 seed: fresh_seed()?,
                 secrets: self.secrets,
+                reporter: self.desk.reporter().of(number),
                 listeners: opened,
                 orders,
                 stages: stages.clone(),
                 limits: self.limits.clone(),
             };
-            let watchdog = Watchdog { end: self.end.clone(), worker: self.started };
-            let thread = std::thread::Builder::new().name(format!("worker-{}", self.started));
+            let watchdog = Watchdog { end: self.end.clone(), worker: number };
+            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let started = thread.spawn(move || {
                 if let Err(error) = worker::run(birth) {
                     watchdog.report(error);
@@ -212,6 +247,7 @@ impl Running {
             self.started += 1;
             group.workers.push(started.map_err(CannotRun::start)?);
             group.orders.push(sender);
+            group.numbers.push(number);
         }
         Ok(group)
     }

@@ -78,14 +78,15 @@ pub async fn accept(hall: Hall, listener: TcpListener) {
 
 async fn serve(hall: Hall, stream: TcpStream, addr: SocketAddr, _permit: Permit) {
     let _ = stream.set_nodelay(true);
+    let own = stream.local_addr().ok();
     if !hall.tls {
-        return Conversation::begin(hall, addr, Transport::Tcp).hold(stream).await;
+        return Conversation::begin(hall, addr, own, Transport::Tcp).hold(stream).await;
     }
     let acceptor = hall.shared.borrow().keys().acceptor.clone();
     let Some(acceptor) = acceptor else { return };
     // Somebody who speaks no TLS, or not ours, is nobody's business but theirs.
     if let Ok(Ok(stream)) = timeout(hall.patience().unfinished, acceptor.accept(stream)).await {
-        Conversation::begin(hall, addr, Transport::Tls).hold(stream).await;
+        Conversation::begin(hall, addr, own, Transport::Tls).hold(stream).await;
     }
 }
 
@@ -100,11 +101,13 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn begin(hall: Hall, addr: SocketAddr, transport: Transport) -> Self {
+    fn begin(hall: Hall, addr: SocketAddr, own: Option<SocketAddr>, transport: Transport) -> Self {
         let (socket, mailbox) = {
             let mut worker = hall.shared.borrow_mut();
             worker.connections[usize::from(hall.tls)] += 1;
-            worker.open_stream()
+            let (socket, mailbox) = worker.open_stream();
+            worker.taps.stream_opened(socket, own);
+            (socket, mailbox)
         };
         let client = Client { addr, local: None, transport, socket };
         Conversation { hall, client, mailbox, input: BytesMut::new(), begun: None }
@@ -116,6 +119,7 @@ impl Conversation {
         // Answers that still come for it are dropped by the worker.
         let mut worker = self.hall.shared.borrow_mut();
         worker.streams.remove(&self.client.socket);
+        worker.taps.stream_closed(self.client.socket);
         worker.connections[usize::from(self.hall.tls)] -= 1;
     }
 
@@ -182,7 +186,9 @@ impl Conversation {
                 // Before, because an answer may be due at once.
                 self.mailbox.expect();
                 let len = packet.len();
-                if !worker.engine.on_query(now, self.client, packet, &mut worker.outbox) {
+                if worker.engine.on_query(now, self.client, packet, &mut worker.outbox) {
+                    worker.taps.query(now, self.client, packet);
+                } else {
                     self.mailbox.expect_no_more();
                 }
                 frames::advance(&mut self.input, len);

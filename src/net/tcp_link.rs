@@ -108,6 +108,7 @@ fn take_replies(shared: &Shared, link: LinkId, input: &mut BytesMut) {
     let now = worker.now();
     while let Some(packet) = frames::first(input) {
         let len = packet.len();
+        worker.taps.reply(now, link, packet);
         worker.engine.on_reply(now, link, packet, &mut worker.outbox);
         frames::advance(input, len);
     }

@@ -13,10 +13,13 @@ use super::mailbox::{Mailbox, Unread};
 use super::pulse::Beat;
 use super::roster::Inquiry;
 use super::sockets::{self, Opened, Service};
+use super::taps::Taps;
 use super::tell::Teller;
 use super::{datagrams, streams, tcp_link};
 use crate::config::Plan;
 use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport};
+use crate::tap::Handles;
+use crate::tell::Reporter;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -59,6 +62,16 @@ struct Link {
     task: JoinHandle<()>,
 }
 
+impl Link {
+    /// Our address, if it is known.
+    fn local(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Datagrams(socket) => socket.get_ref().local_addr().ok(),
+            Socket::Stream(_) => None,
+        }
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
@@ -86,6 +99,8 @@ pub struct Worker {
     due: Rc<Notify>,
     /// What the log is told.
     pub teller: Teller,
+    /// What is copied.
+    pub taps: Taps,
     served: Served,
     unread: Unread,
     /// Its number, which no other worker of this process ever has.
@@ -103,13 +118,15 @@ pub struct Served {
     pub plan: Arc<Plan>,
     /// What TLS needs for it.
     pub keys: Arc<Keys>,
+    /// Who gets copies of packets.
+    pub taps: Handles,
 }
 
 impl Served {
     /// A plan, and the files that it names.
     pub fn load(plan: Plan) -> Result<Self, KeyError> {
         let keys = Arc::new(Keys::load(&plan)?);
-        Ok(Served { plan: Arc::new(plan), keys })
+        Ok(Served { plan: Arc::new(plan), keys, taps: Handles::default() })
     }
 }
 
@@ -119,6 +136,7 @@ pub type Shared = Rc<RefCell<Worker>>;
 impl Worker {
     /// A worker with these listeners, which nothing reads yet.
     pub fn new(engine: Engine, served: Served, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
+        let places = listeners.iter().map(|socket| socket.get_ref().local_addr().ok()).collect();
         Worker {
             engine,
             outbox: Outbox::default(),
@@ -134,6 +152,7 @@ impl Worker {
             timer: Rc::new(Notify::new()),
             due: Rc::new(Notify::new()),
             teller: Teller::default(),
+            taps: Taps::new(places),
             served,
             unread: Unread::default(),
             number: 0,
@@ -180,7 +199,7 @@ impl Worker {
     /// Has everything that is in the outbox done when all sockets that can be
     /// read now have been: what several of them cause leaves in one batch.
     pub fn flush_soon(&self) {
-        if !self.outbox.is_empty() || !self.trouble.is_empty() {
+        if !self.outbox.is_empty() || !self.trouble.is_empty() || self.taps.are_waiting() {
             self.due.notify_one();
         }
     }
@@ -190,6 +209,9 @@ impl Worker {
         for _ in 0..FLUSH_ROUNDS {
             if !self.outbox.is_empty() {
                 self.open_links(shared);
+                if self.taps.are_on() {
+                    self.taps.sent(self.now(), &self.outbox);
+                }
                 self.send_questions();
                 self.send_answers();
                 self.close_links();
@@ -205,6 +227,9 @@ impl Worker {
             for (link, state) in std::mem::take(&mut self.trouble) {
                 self.engine.on_link(now, link, state, &mut self.outbox);
             }
+        }
+        if self.taps.are_waiting() {
+            self.taps.ship(self.now());
         }
         self.teller.counted(&self.engine.counters());
         let next = self.engine.next_timeout();
@@ -226,6 +251,7 @@ impl Worker {
             let open = self.outbox.opens[n];
             match self.open_link(open, shared) {
                 Ok(link) => {
+                    self.taps.opened(open, link.local());
                     let index = open.link.index as usize;
                     if self.links.len() <= index {
                         self.links.resize_with(index + 1, || None);
@@ -351,6 +377,7 @@ async fn take_orders(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>)
         match order {
             Order::Serve(served) => {
                 worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
+                worker.taps.set(now, served.taps.clone());
                 worker.served = served;
             }
             Order::Tell(inquiry) => inquiry.answer(worker, now),
@@ -396,6 +423,8 @@ pub struct Birth {
     pub seed: [u8; 32],
     /// What cookies are made with, the same for all workers.
     pub secrets: Secrets,
+    /// Who is told what it notices.
+    pub reporter: Reporter,
     /// Its own sockets.
     pub listeners: Vec<Opened>,
     /// What it is told from then on.
@@ -422,8 +451,8 @@ pub fn run(birth: Birth) -> io::Result<()> {
 }
 
 async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { number, served, seed, secrets, listeners: opened, orders, mut stages, limits } =
-        birth;
+    let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
+    let Birth { orders, mut stages, limits, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -436,9 +465,12 @@ async fn serve(birth: Birth) -> io::Result<()> {
         }
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
+    let taps = served.taps.clone();
     let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
     let mut worker = Worker::new(engine, served, sockets);
     worker.number = number;
+    worker.teller = Teller::to(reporter);
+    worker.taps.set(worker.now(), taps);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let mut tasks = vec![
         tokio::task::spawn_local(keep_time(shared.clone())),

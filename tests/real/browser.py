@@ -65,6 +65,7 @@ class Browser:
         self.dir = pathlib.Path(directory)
         self.console = []
         self.network = []
+        self.width = 0
 
     def __enter__(self):
         home = tempfile.mkdtemp(dir=self.dir, prefix="browser-")
@@ -105,14 +106,16 @@ class Browser:
 
     def screen(self, width, scheme):
         """A window this wide, in the `light` or `dark` scheme."""
+        self.width = width
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
             "features": [{"name": "prefers-color-scheme", "value": scheme}]})
 
     def overflow(self):
-        """How many pixels the page is wider than its window."""
-        return self.js("return document.documentElement.scrollWidth - window.innerWidth")
+        """How many pixels the page is wider than its screen. (A phone's browser
+        makes its window as wide as the page: that one says nothing.)"""
+        return self.js("return document.documentElement.scrollWidth") - self.width
 
     def contrast(self):
         """How many texts can be seen, and those that are too faint."""

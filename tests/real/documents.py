@@ -43,6 +43,9 @@ NOT_RUN = {
         "scripts/instructions": "a step of scripts/test",
         "scripts/dependencies": "a step of scripts/test",
     },
+    "docs/delegation.md": {
+        "dig ": "the scenario 'delegation' asks so through each resolver",
+    },
     "docs/moving-from-the-plugin.md": {
         "sh compare 10.0.0.10-53": "there is no CoreDNS with the plugin here",
     },
@@ -243,6 +246,13 @@ def directives():
     """The directives of a Corefile, by the code that reads them."""
     code = (ROOT / "src/corefile/directives/mod.rs").read_text()
     return re.findall(r'"([a-z-]+)"', re.search(r"KNOWN[^=]*= \[(.*?)\];", code, re.S)[1])
+
+
+def metrics(page):
+    """The names and types in a page's tables of metrics."""
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| (counter|gauge|histogram) \|", page.read_text(),
+                      re.M)
+    return sorted((name, kind) for names, kind in rows for name in re.findall(r"`([a-z_]+)`", names))
 
 
 def anchors(path):

@@ -19,7 +19,7 @@ from checks import Checks
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
              "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
              "process", "tools", "drivers",
-             "languages", "glibc", "page", "delegation", "alerts", "manifests", "image",
+             "languages", "glibc", "admin", "page", "delegation", "alerts", "manifests", "image",
              "documents"]
 
 # Seconds for everything; many times what it takes.

@@ -1,11 +1,12 @@
 //! What the directives mean: the plugin's own ([`gathersrv`]), [`forward`], and
-//! what is about listening and answering ([`serving`]) or about who may ask
-//! ([`guarding`]). Each either works, or is a mistake that says why: nothing is taken and ignored.
+//! what is about listening and answering ([`serving`]), about who may ask
+//! ([`guarding`]) or about who looks on ([`watching`]). Each either works, or is a mistake that says why: nothing is taken and ignored.
 
 mod forward;
 mod gathersrv;
 mod guarding;
 mod serving;
+mod watching;
 
 use crate::config::{ConfigError, DEADLINES, Identity, OnMissing, Policy, Server, words};
 use crate::corefile::blocks::{Block, Directive};
@@ -13,11 +14,11 @@ use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Directives that work.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 14] = [
     "gathersrv",
     "forward",
     "cache",
@@ -29,17 +30,17 @@ const KNOWN: [&str; 11] = [
     "acl",
     "tls",
     "loop",
+    "prometheus",
+    "health",
+    "ready",
 ];
 
 /// Directives of CoreDNS that have no part in this program so far, and what to
 /// do without them.
-const UNSUPPORTED: [(&str, &str); 10] = [
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("debug", "start with --log debug"),
-    ("health", "take it out"),
     ("loadbalance", "take it out: answers keep the order of the clusters"),
     ("log", "take it out; 'gathersrv explain' shows what becomes of a question"),
-    ("prometheus", "take it out"),
-    ("ready", "take it out; 'ready' is printed when the sockets are bound"),
     ("whoami", "take it out; 'gathersrv check' prints what is served"),
     ("kubernetes", "leave the zone to CoreDNS, and forward it there"),
     ("hosts", "leave the zone to CoreDNS, and forward it there"),
@@ -114,6 +115,10 @@ pub struct Settings {
     pub cache: Option<usize>,
     /// `cache`: the longest time.
     pub cache_for: Option<Duration>,
+    /// `prometheus`, `health` and `ready`: where.
+    pub admin: Vec<SocketAddr>,
+    /// `lameduck`.
+    pub lame_duck: Option<Duration>,
     /// `serve_stale`.
     pub keep_for: Option<Duration>,
     /// ... and what for all blocks of a listener, which have to agree:
@@ -260,6 +265,9 @@ impl Reader<'_> {
             "reload" => self.reload(directive),
             "acl" => self.acl(directive, site),
             "tls" => self.tls(directive, site),
+            "prometheus" => self.prometheus(directive, site),
+            "health" => self.health(directive, site),
+            "ready" => self.ready(directive, site),
             // Errors are logged, and loops found, in any case.
             "errors" | "loop" => self.nothing_more(directive, &directive.args),
             other => {

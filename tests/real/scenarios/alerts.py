@@ -106,7 +106,21 @@ def examine_metrics(bed, check, metrics):
     check.that("the rules look at metrics", len(names) > 12, names)
 
 
+def runbooks(check):
+    """Each alert leads to a heading of a page that is there."""
+    found = re.findall(r"runbook: (\S+)#(\S+)", (FILES / "gathersrv.rules.yml").read_text())
+    alerts = (FILES / "gathersrv.rules.yml").read_text().count("- alert: ")
+    check.same("every alert names a page", len(found), alerts)
+    for page in sorted({page for page, _ in found}):
+        file = FILES.parents[1] / page
+        headings = re.findall(r"^#+ (.*)$", file.read_text(), re.M) if file.exists() else []
+        anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        missing = {anchor for place, anchor in found if place == page} - anchors
+        check.same(f"{page} has what the alerts point to", missing, set())
+
+
 def run(bed, check):
+    runbooks(check)
     for words in (["check", "config", FILES / "prometheus.yml"],
                   ["test", "rules", FILES / "gathersrv.rules.test.yml"]):
         code, out, told = bed.run("promtool", *words)

@@ -6,8 +6,11 @@ import pathlib
 import re
 import shutil
 import sys
+import urllib.request
 
 import documents
+from bed import LOOPBACK, free_port, two
+from worlds import A, B, seed
 
 HERE = pathlib.Path(__file__).parent.parent
 
@@ -16,6 +19,19 @@ UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--
 # What documents call, beside the daemon and what every Debian has.
 TOOLS = ("dig", "knotd", "knotc", "curl", "haproxy", "socat", "prometheus", "etcd", "etcdctl")
 SECONDS = 300
+
+
+def metrics(bed, check):
+    """What is served at /metrics is what the reference has, name by name."""
+    a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
+    admin = f"{LOOPBACK}:{free_port()}"
+    bed.gathersrv(*two(a, b), "--admin", admin)
+    with urllib.request.urlopen(f"http://{admin}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    served = sorted(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    written = documents.metrics(documents.ROOT / "docs/reference.md")
+    check.same(f"reference.md has the {len(served)} metrics that are served, with their types",
+               written, served)
 
 
 def run(bed, check):
@@ -42,6 +58,13 @@ def run(bed, check):
     check.same("reference.md has every EDE text of the code", documents.unwritten(page, texts), [])
     check.same("reference.md has every directive", documents.unwritten(
         page, [f"| `{name}" for name in directives]), [])
+
+    metrics(bed, check)
+
+    own = {"--help", "--version"}
+    flags = set(re.findall(r"--[a-z][a-z-]+", bed.run(bed.binary, "--help")[1])) - own
+    written = set(re.findall(r"`(--[a-z-]+)[ `]", (documents.ROOT / "README.md").read_text()))
+    check.same(f"README.md has the {len(flags)} flags of --help", sorted(flags - written), [])
 
     code, _, told = bed.run(*UNSHARE, "ip", "link", "set", "lo", "up")
     if code:

@@ -105,7 +105,8 @@ def down(check, browser, b):
         "return document.querySelector('#announce').textContent")))
     check.that("the title counts it", browser.until(
         lambda: browser.driver.title == "(1) gathersrv"), browser.driver.title)
-    check.that("the events tell it", browser.until(lambda: b.at in browser.text("#events")),
+    check.that("the events tell it", browser.until(lambda: re.search(
+        rf"cluster {re.escape(B)} b- of {re.escape(Z)} is down", browser.text("#events"))),
                browser.text("#events"))
     check.that("incomplete answers are drawn", browser.until(lambda: "h" in browser.js(
         "return document.querySelector('#rate-plot .hatched').getAttribute('d')")))
