@@ -28,6 +28,8 @@ pub struct Reloader {
     failures: u64,
     /// Where operators are shown all this, once something is served.
     shown: Option<(Board, admin::Running)>,
+    /// What is wrong with what is written now, if it is not served.
+    refused: Option<String>,
 }
 
 /// Plans, and what is in the files they name, in a number.
@@ -62,8 +64,16 @@ impl Reloader {
         let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();
         let served = meaning(&read.plans);
         let watched = BTreeSet::new();
-        let mut reloader =
-            Reloader { written, served, watcher, watched, reloads: 0, failures: 0, shown: None };
+        let mut reloader = Reloader {
+            written,
+            served,
+            watcher,
+            watched,
+            reloads: 0,
+            failures: 0,
+            shown: None,
+            refused: None,
+        };
         reloader.watch(&read.directories);
         reloader
     }
@@ -80,18 +90,33 @@ impl Reloader {
             written => called(written),
         };
         let board = Board::new(source, plans);
-        let mut shown = admin::Running::new(Sources {
+        let sources = Sources {
             roster: running.roster(),
             board: board.clone(),
             reporter: running.desk().reporter().clone(),
             taps: running.tap_counts(),
-        });
+        };
+        let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
         for addr in shown.addresses() {
             println!("admin on {addr}");
         }
         self.shown = Some((board, shown));
         Ok(())
+    }
+
+    /// Another process shows operators what is served from now on.
+    pub fn leave(&mut self) {
+        if let Some((_, shown)) = &mut self.shown
+            && let Err(error) = shown.leave()
+        {
+            tracing::warn!("the admin server stays: {error}");
+        }
+    }
+
+    /// What is wrong with what is written now, in a line, if it is not served.
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref().and_then(|why| why.lines().next())
     }
 
     fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
@@ -111,7 +136,9 @@ impl Reloader {
     /// Reads everything again. An operator who `asked` is told even that nothing
     /// has changed.
     pub fn reload(&mut self, running: &mut Running, asked: bool) {
-        match self.try_reload(running) {
+        let done = self.try_reload(running);
+        self.refused = done.as_ref().err().map(Failure::to_string);
+        match done {
             Ok(true) => {
                 let (name, reloads) = (called(&self.written), self.reloads);
                 tracing::info!("{name} is served as it is now (change {reloads})");

@@ -6,7 +6,7 @@ use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
 use crate::log::Log;
-use crate::net::{CannotRun, KeyError, Running, Served, Signals, Wake};
+use crate::net::{CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
 use crate::top;
 use crate::wire::name::FlatName;
@@ -180,28 +180,46 @@ fn load(plans: Vec<Plan>) -> Result<Vec<Served>, KeyError> {
 
 fn serve(written: Written, log: Log) -> Result<(), Failure> {
     log.start();
-    let mut signals = Signals::take()?;
+    let manager = Manager::from_env();
+    let mut signals = Signals::take(manager)?;
+    let handed = Handed::take()?;
+    let written = written.listening(&handed.addresses());
     let read = read(&written)?;
     read.plans.iter().for_each(warn);
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
     let admin = admin_addresses(&read.plans);
-    let mut running = Running::start(&load(read.plans)?)?;
+    let take_over = read.plans.iter().any(|plan| plan.settings.take_over);
+    let mut running = Running::start(&load(read.plans)?, Entrance { handed, take_over })?;
     let plans = running.plans();
     for line in plans.iter().flat_map(Plan::summary) {
         println!("{line}");
     }
     reloader.show(&running, &plans, &admin)?;
     println!("ready");
+    manager.ready(&status(&running, &reloader));
     loop {
         match signals.wait(&mut running)? {
             Wake::Stop => break,
-            wake => reloader.reload(&mut running, wake == Wake::Hangup),
+            Wake::Hangup => {
+                manager.reloading();
+                reloader.reload(&mut running, true);
+                manager.ready(&status(&running, &reloader));
+            }
+            Wake::Changed => {
+                reloader.reload(&mut running, false);
+                manager.status(&status(&running, &reloader));
+            }
         }
     }
     running.close();
+    manager.stopping();
     let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
     signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
+    if running.is_followed() {
+        reloader.leave();
+    }
+    signals.leave(&mut running);
     running.stop();
     Ok(())
 }
@@ -209,6 +227,30 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
 /// Where the admin server is to be reached, by all plans together.
 pub(crate) fn admin_addresses(plans: &[Plan]) -> Vec<SocketAddr> {
     plans.iter().flat_map(|plan| plan.settings.admin.clone()).collect()
+}
+
+/// What is served, and whether that is what is written, in a line.
+fn status(running: &Running, reloader: &Reloader) -> String {
+    let plans = running.plans();
+    let zones = plans.iter().flat_map(|plan| &plan.zones);
+    let clusters = zones.clone().map(|zone| zone.clusters.len()).sum();
+    let forwards = plans.iter().map(|plan| plan.forwards.len()).sum();
+    let mut parts = Vec::new();
+    if clusters > 0 {
+        parts.push(format!("{} from {}", some(zones.count(), "zone"), some(clusters, "cluster")));
+    }
+    if forwards > 0 {
+        parts.push(some(forwards, "forward"));
+    }
+    let mut line = format!("serving {}", parts.join(" and "));
+    if let Some(why) = reloader.refused() {
+        line += &format!("; last change refused: {why}");
+    }
+    line
+}
+
+fn some(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What an operator should know before the daemon serves.
@@ -239,8 +281,8 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     let clusters = demo::Clusters::start()?;
     let plan = config::build(clusters.draft(listen))?;
-    let mut signals = Signals::take()?;
-    let mut running = Running::start(&load(vec![plan])?)?;
+    let mut signals = Signals::take(Manager::default())?;
+    let mut running = Running::start(&load(vec![plan])?, Entrance::default())?;
     let shown = demo::show(&running)?;
     print!("{shown}");
     if !flags.once {

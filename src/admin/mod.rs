@@ -23,11 +23,15 @@ use crate::tap::TapCounts;
 use crate::tell::{self, Reporter};
 use board::Board;
 use server::Admin;
+use socket2::{Domain, Protocol, Socket, Type};
 use status::Level;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// Who knows what is shown.
 #[derive(Clone)]
@@ -50,18 +54,29 @@ pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
 pub struct Running {
     sources: Sources,
     held: Listeners,
+    /// Addresses are shared with a process that will stop.
+    shared: bool,
     thread: Option<mpsc::UnboundedSender<Listeners>>,
 }
 
 /// Every address of a host without IPv6 is every IPv4 address.
-fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(addr).or_else(|why| {
+fn bind(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    bind_here(addr, shared).or_else(|why| {
         let no_v6 = matches!(why.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
         match addr.ip() == Ipv6Addr::UNSPECIFIED && no_v6 {
-            true => TcpListener::bind((Ipv4Addr::UNSPECIFIED, addr.port())),
+            true => bind_here((Ipv4Addr::UNSPECIFIED, addr.port()).into(), shared),
             false => Err(why),
         }
     })
+}
+
+fn bind_here(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 impl Listeners {
@@ -76,9 +91,10 @@ impl Listeners {
 }
 
 impl Running {
-    /// One that will tell what its sources do.
-    pub fn new(sources: Sources) -> Self {
-        Running { sources, held: Listeners(Vec::new()), thread: None }
+    /// One that will tell what its sources do. Where the daemon shares its ports
+    /// (`--take-over`), this one does too.
+    pub fn new(sources: Sources, shared: bool) -> Self {
+        Running { sources, held: Listeners(Vec::new()), shared, thread: None }
     }
 
     /// Listens on these addresses, and keeps the sockets of those it has. What
@@ -91,7 +107,7 @@ impl Running {
             }
             let listener = match self.held.of(addr) {
                 Some(listener) => listener.try_clone().map_err(CannotRun::start)?,
-                None => bind(addr).map_err(|why| CannotRun::admin(addr, why))?,
+                None => bind(addr, self.shared).map_err(|why| CannotRun::admin(addr, why))?,
             };
             listeners.0.push((addr, listener));
         }
@@ -119,6 +135,11 @@ impl Running {
             let _ = thread.send(copies);
         }
         Ok(())
+    }
+
+    /// Leaves its addresses to whoever shares them.
+    pub fn leave(&mut self) -> Result<(), CannotRun> {
+        self.serve(Listeners(Vec::new()))
     }
 
     /// Where it listens; ports the system picked are filled in.

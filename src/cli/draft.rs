@@ -55,6 +55,7 @@ impl Serve {
             identity: identity.map(|(cert, key)| Identity { cert, key }),
             admin: admin.collect::<Result<_, _>>()?,
             lame_duck: self.lame_duck,
+            take_over: self.take_over,
             allow: allow.collect::<Result<_, _>>()?,
             answer_rate: self.rate_limit,
             cookies_above: self.require_cookies_above,

@@ -95,6 +95,19 @@ pub enum Written {
     File(PathBuf, Settings),
 }
 
+impl Written {
+    /// Flags that name no listener leave that to who has opened some already.
+    pub fn listening(mut self, opened: &[SocketAddr]) -> Self {
+        if let Written::Flags(Draft { settings, .. }) = &mut self
+            && settings.listen.is_empty()
+        {
+            let rest = opened.iter().filter(|addr| !settings.listen_tls.contains(addr));
+            settings.listen = rest.copied().collect();
+        }
+        self
+    }
+}
+
 /// Why the command line cannot be followed.
 #[derive(Debug)]
 pub enum CliError {

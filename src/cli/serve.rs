@@ -325,6 +325,16 @@ pub(super) struct Serve {
     /// In a Corefile: health { lameduck TIME }
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = lame_duck)]
     pub(super) lame_duck: Duration,
+    /// Share the listeners with the process that serves there now
+    ///
+    /// For replacing it without a loss: when this one is ready, stop the other, and it hands
+    /// over what comes from then on, answers what it has, and ends. Both have to run as the
+    /// same user. Without it, an address where somebody listens is an error. Where sockets
+    /// are handed over by systemd it changes nothing.
+    ///
+    /// There is no directive for it: give it beside --config.
+    #[arg(long)]
+    pub(super) take_over: bool,
     /// Worker threads
     ///
     /// From 1 to 1024, each with sockets and memory of its own. Equal questions come to the

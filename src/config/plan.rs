@@ -147,6 +147,8 @@ pub struct Settings {
     /// Questions a server may leave unanswered in a row before it is taken
     /// out; 0 never takes it out.
     pub max_fails: u32,
+    /// Listeners are shared with a process that serves there now, and will stop.
+    pub take_over: bool,
     /// One of so many answers is logged; none if there is no number.
     pub query_log: Option<NonZeroU32>,
     /// Who gets a copy of every packet.
@@ -182,6 +184,7 @@ impl Default for Settings {
             max_queries: 65_536,
             max_queries_per_client: 0,
             max_fails: 2,
+            take_over: false,
             query_log: None,
             dnstap: None,
         }

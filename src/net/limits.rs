@@ -91,6 +91,11 @@ impl ConnectionLimits {
         Some(Permit { limits: self.clone(), addr })
     }
 
+    /// How many connections there are.
+    pub fn open(&self) -> usize {
+        self.in_all.load(Relaxed)
+    }
+
     /// How long clients may take at the moment.
     pub fn patience(&self, most: Most) -> Patience {
         let most = u32::try_from(most.in_all.min(self.files)).unwrap_or(u32::MAX).max(1);

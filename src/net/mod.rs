@@ -10,15 +10,23 @@
 //! [`frames`] and the certificates of [`keys`]. [`limits`] and [`files`] say how
 //! many clients may hold connections, [`tell`] what of all this the log is told;
 //! through the [`roster`] workers are asked how they are.
+//!
+//! The main thread waits for [`signals`], feels the workers' [`pulse`] and tells
+//! the service [`manager`]. Sockets may be [`handed`] over by that, and a process
+//! can [`leave`] its ports to another without a loss.
 
 pub mod batch;
 mod datagrams;
 mod files;
 pub mod frames;
+mod handed;
 mod keys;
+mod leave;
 mod limits;
 mod mailbox;
+mod manager;
 mod once;
+mod pulse;
 pub mod roster;
 mod running;
 mod signals;
@@ -30,11 +38,13 @@ mod tcp_link;
 mod tell;
 mod worker;
 
+pub use handed::Handed;
 pub use keys::{KeyError, Keys};
+pub use manager::Manager;
 pub use once::ask;
 pub use running::Running;
 pub use signals::{Signals, Wake};
-pub use sockets::Service;
+pub use sockets::{Entrance, Service};
 pub use worker::Served;
 
 use tokio::sync::mpsc;

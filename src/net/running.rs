@@ -5,11 +5,13 @@
 //! others answer what is in flight and end. The sockets of addresses that stay
 //! are handed on with all that waits in them, whoever serves them then.
 
+use super::leave::Place;
 use super::limits::ConnectionLimits;
+use super::pulse::Pulse;
 use super::roster::Roster;
-use super::sockets::{self, Listener, Opened, Service};
-use super::worker::{self, Order, Served};
-use super::{CannotRun, Watchdog, files, fresh_seed};
+use super::sockets::{self, Entrance, Listener, Opened, Service};
+use super::worker::{self, Order, Served, Stage};
+use super::{CannotRun, Watchdog, files, fresh_seed, leave};
 use crate::config::Plan;
 use crate::engine::Secrets;
 use crate::tap::{TapCounts, Taps};
@@ -17,6 +19,7 @@ use crate::tell::Desk;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// The workers of one plan.
@@ -24,7 +27,9 @@ struct Group {
     plan: Arc<Plan>,
     /// Where it is served; ports the system picked are filled in.
     places: Vec<(SocketAddr, Service)>,
-    stop: watch::Sender<bool>,
+    /// Those of them whose sockets are somebody else's too.
+    handed: Vec<(SocketAddr, Service)>,
+    stage: watch::Sender<Stage>,
     /// Each worker's sockets, to be handed on.
     sockets: Vec<Vec<(SocketAddr, Opened)>>,
     /// How each worker is told things.
@@ -42,6 +47,9 @@ pub struct Running {
     limits: Arc<ConnectionLimits>,
     secrets: Secrets,
     roster: Roster,
+    entrance: Entrance,
+    /// Others may be leaving ports that are shared with them.
+    shared: bool,
     end: mpsc::UnboundedSender<CannotRun>,
     pub(super) ended: mpsc::UnboundedReceiver<CannotRun>,
     started: usize,
@@ -64,19 +72,34 @@ fn fresh_secrets() -> Result<Secrets, CannotRun> {
 }
 
 impl Running {
-    /// Binds every listener and starts the workers.
-    pub fn start(plans: &[Served]) -> Result<Self, CannotRun> {
+    /// Binds every listener, or takes it as it is given, and starts the workers.
+    pub fn start(plans: &[Served], entrance: Entrance) -> Result<Self, CannotRun> {
+        let places = plans.iter().flat_map(|served| sockets::places(&served.plan.settings));
+        entrance.handed.are_used(&places.collect::<Vec<_>>())?;
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let secrets = fresh_secrets()?;
         let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
+        let shared = entrance.take_over;
         let desk = Desk::open().map_err(CannotRun::start)?;
         let taps = Taps::new(desk.reporter().clone());
-        let mut running =
-            Running { groups, ending, limits, secrets, roster, desk, taps, end, ended, started: 0 };
+        let mut running = Running {
+            groups,
+            ending,
+            limits,
+            secrets,
+            roster,
+            desk,
+            taps,
+            entrance,
+            shared,
+            end,
+            ended,
+            started: 0,
+        };
         let mut bound = Vec::new();
         for served in plans {
-            bound.push(sockets::bind_all(&served.plan.settings, &[])?);
+            bound.push(sockets::bind_all(&served.plan.settings, &running.entrance, &[])?);
         }
         for (served, listeners) in plans.iter().zip(&bound) {
             let group = running.group(served, listeners)?;
@@ -140,8 +163,8 @@ impl Running {
         let mut bound = Vec::new();
         for Served { plan, .. } in plans {
             let stays = self.groups.iter().any(|group| same_sockets(&group.plan, plan));
-            let listeners =
-                (!stays).then(|| sockets::bind_all(&plan.settings, &held)).transpose()?;
+            let bind = || sockets::bind_all(&plan.settings, &self.entrance, &held);
+            let listeners = (!stays).then(bind).transpose()?;
             bound.push(listeners);
         }
         // All that can fail comes first: workers that are dropped would end.
@@ -171,22 +194,25 @@ impl Running {
         }
         for mut gone in std::mem::replace(&mut self.groups, groups) {
             gone.sockets.clear();
-            let _ = gone.stop.send(true);
+            let _ = gone.stage.send(Stage::Stop);
             self.ending.push(gone);
         }
         self.taps.keep(self.groups.iter().map(|group| &group.plan.settings));
         self.ending.retain(|group| group.workers.iter().any(|worker| !worker.is_finished()));
         self.enrol();
+        self.shared = self.entrance.take_over;
         Ok(())
     }
 
     fn group(&mut self, served: &Served, listeners: &[Listener]) -> Result<Group, CannotRun> {
         let plan = &served.plan;
-        let (stop, stopped) = watch::channel(false);
+        let (stage, stages) = watch::channel(Stage::Serve);
+        let handed = listeners.iter().filter(|bound| bound.is_handed());
         let mut group = Group {
             plan: plan.clone(),
             places: listeners.iter().map(|bound| (bound.addr, bound.service)).collect(),
-            stop,
+            handed: handed.map(|bound| (bound.addr, bound.service)).collect(),
+            stage,
             sockets: Vec::new(),
             orders: Vec::new(),
             numbers: Vec::new(),
@@ -208,7 +234,7 @@ impl Running {
                 reporter: self.desk.reporter().of(number),
                 listeners: opened,
                 orders,
-                stopped: stopped.clone(),
+                stages: stages.clone(),
                 limits: self.limits.clone(),
             };
             let watchdog = Watchdog { end: self.end.clone(), worker: number };
@@ -235,17 +261,102 @@ impl Running {
     ) -> Result<Vec<(SocketAddr, Opened)>, CannotRun> {
         let held = self.groups.iter().filter_map(|group| group.sockets.get(n)).flatten();
         let held: Vec<&(SocketAddr, Opened)> = held.collect();
-        let own = listeners.iter().map(|listener| {
+        let mut own = Vec::new();
+        for listener in listeners {
             let same = |(addr, opened): &&&(SocketAddr, Opened)| {
                 *addr == listener.addr && opened.service == listener.service
             };
-            let opened = match held.iter().find(same) {
-                Some((_, opened)) => opened.try_clone().map_err(CannotRun::start)?,
-                None => listener.open()?,
-            };
-            Ok((listener.addr, opened))
+            let again = held.iter().filter(same).map(|(_, opened)| opened.try_clone());
+            let mut opened = again.collect::<Result<Vec<_>, _>>().map_err(CannotRun::start)?;
+            if opened.is_empty() {
+                opened = listener.open(n)?;
+            }
+            own.extend(opened.into_iter().map(|opened| (listener.addr, opened)));
+        }
+        Ok(own)
+    }
+
+    /// The workers, to feel whether they go around.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse(self.groups.iter().flat_map(|group| &group.orders).cloned().collect())
+    }
+
+    /// Whether others may still be on the same ports.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// The addresses whose sockets are this process's own, and those sockets.
+    fn own_places(&self) -> Vec<Place<'_>> {
+        let places = self.groups.iter().flat_map(|group| {
+            let own = group.places.iter().filter(|place| !group.handed.contains(place));
+            own.map(|&(addr, service)| {
+                let all = group.sockets.iter().flatten();
+                let here = all.filter(move |(at, opened)| *at == addr && opened.service == service);
+                Place { addr, sockets: here.map(|(_, opened)| opened).collect() }
+            })
         });
-        own.collect()
+        places.collect()
+    }
+
+    /// Deals what comes by question, once nobody else is on the same ports.
+    pub(super) fn settle(&mut self) {
+        let places = self.own_places();
+        if places.iter().all(Place::is_ours_alone) {
+            places.iter().for_each(Place::deal);
+            tracing::info!("the ports are ours alone: equal questions meet in one worker");
+            self.shared = false;
+        }
+    }
+
+    /// Whether another process shares the ports, and can take what comes.
+    pub fn is_followed(&self) -> bool {
+        self.own_places().iter().any(Place::is_shared)
+    }
+
+    /// Whether the ports may be shared at all.
+    pub fn takes_over(&self) -> bool {
+        self.entrance.take_over
+    }
+
+    /// Leaves the ports to who shares them, or to who holds them: what waits in
+    /// the sockets is read or left in them, and connections are served until
+    /// they pause. Dropped before its end, it is cut short.
+    pub(super) async fn leave(&mut self) {
+        self.roster.close();
+        let handed = self.groups.iter().any(|group| !group.handed.is_empty());
+        let mut followed = self.own_places();
+        // What nobody else serves is served to the last.
+        followed.retain(Place::is_shared);
+        let most = if !followed.is_empty() {
+            tracing::info!("another process shares the ports: it gets what comes from now on");
+            followed.iter().for_each(Place::turn_away);
+            self.turn(leave::SETTLE).await;
+            followed.iter().for_each(Place::begin_no_more);
+            self.turn(leave::SETTLE).await;
+            leave::MOST
+        } else if handed {
+            leave::MOST_HANDED
+        } else {
+            return;
+        };
+        for group in &mut self.groups {
+            group.sockets.clear();
+            let _ = group.stage.send(Stage::Leave);
+        }
+        let end = tokio::time::Instant::now() + most;
+        while self.limits.open() > 0 && tokio::time::Instant::now() < end {
+            tokio::time::sleep(leave::POLL).await;
+        }
+    }
+
+    /// Waits so long, and then until every worker has gone around once more.
+    async fn turn(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        let silent = self.pulse().silent(leave::PATIENCE).await;
+        if silent > 0 {
+            tracing::warn!("{silent} workers do not answer: what waits for them may be lost");
+        }
     }
 
     /// Says from now on that it is not ready; everything else goes on.
@@ -259,7 +370,7 @@ impl Running {
         self.close();
         for group in &mut self.groups {
             group.sockets.clear();
-            let _ = group.stop.send(true);
+            let _ = group.stage.send(Stage::Stop);
         }
         for worker in self.groups.into_iter().chain(self.ending).flat_map(|group| group.workers) {
             let _ = worker.join();

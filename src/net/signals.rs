@@ -1,14 +1,19 @@
 //! What wakes the main thread: signals, changed files, and workers that ended.
 
-use super::{CannotRun, Running};
+use super::pulse::Pulse;
+use super::{CannotRun, Manager, Running};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Files are changed in several steps; so much time after the first of them is
 /// enough for the others.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether another process has left the ports.
+const SHARED: Duration = Duration::from_millis(500);
 
 /// Why the main thread woke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +35,47 @@ pub struct Signals {
     /// One is enough to know that there were some: files that have nothing to do
     /// with us may change thousands of times a second beside those that have.
     changes: (mpsc::Sender<()>, mpsc::Receiver<()>),
+    shared: Interval,
+    watchdog: Watchdog,
+}
+
+/// Tells the service manager that all is well, as often as it wants to be told
+/// and as long as it is true.
+struct Watchdog {
+    manager: Manager,
+    interval: Option<Interval>,
+}
+
+impl Watchdog {
+    /// When the next turn is; never if nobody wants to know.
+    async fn due(&mut self) {
+        match &mut self.interval {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn look(&self, pulse: &Pulse) {
+        let patience = self.manager.interval().unwrap_or_default() / 2;
+        match pulse.silent(patience).await {
+            0 => self.manager.alive(),
+            silent => tracing::error!(
+                "{silent} of {} workers are stuck: the service manager is not told that all is well",
+                pulse.0.len()
+            ),
+        }
+    }
+}
+
+fn every(time: Duration) -> Interval {
+    let mut interval = interval(time);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 impl Signals {
-    /// From now on the signals are ours.
-    pub fn take() -> Result<Self, CannotRun> {
+    /// From now on the signals are ours, and `manager` hears that all is well.
+    pub fn take(manager: Manager) -> Result<Self, CannotRun> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -45,8 +86,10 @@ impl Signals {
         let (terminate, interrupt) =
             (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
         let hangup = take(SignalKind::hangup())?;
+        let (shared, changes) = (every(SHARED), mpsc::channel(1));
+        let watchdog = Watchdog { manager, interval: manager.interval().map(every) };
         drop(_inside);
-        Ok(Signals { runtime, terminate, interrupt, hangup, changes: mpsc::channel(1) })
+        Ok(Signals { runtime, terminate, interrupt, hangup, changes, shared, watchdog })
     }
 
     /// Where to say that a file has changed.
@@ -60,33 +103,60 @@ impl Signals {
         running: &mut Running,
         time: Duration,
     ) -> Result<(), CannotRun> {
-        let Signals { runtime, terminate, interrupt, .. } = self;
+        let Signals { runtime, terminate, interrupt, watchdog, .. } = self;
         runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(time) => Ok(()),
-                _ = terminate.recv() => Ok(()),
-                _ = interrupt.recv() => Ok(()),
-                Some(error) = running.ended.recv() => Err(error),
+            let end = tokio::time::Instant::now() + time;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(end) => return Ok(()),
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    Some(error) = running.ended.recv() => return Err(error),
+                    () = watchdog.due() => watchdog.look(&running.pulse()).await,
+                }
             }
         })
     }
 
     /// Waits for something to do, or for a worker that cannot go on.
     pub fn wait(&mut self, running: &mut Running) -> Result<Wake, CannotRun> {
-        let Signals { runtime, terminate, interrupt, hangup, changes } = self;
+        let Signals { runtime, terminate, interrupt, hangup, changes, shared, watchdog } = self;
         let changed = &mut changes.1;
         runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => Ok(Wake::Stop),
-                _ = interrupt.recv() => Ok(Wake::Stop),
-                _ = hangup.recv() => Ok(Wake::Hangup),
-                Some(()) = changed.recv() => {
-                    tokio::time::sleep(SETTLE).await;
-                    while changed.try_recv().is_ok() {}
-                    Ok(Wake::Changed)
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok(Wake::Stop),
+                    _ = interrupt.recv() => return Ok(Wake::Stop),
+                    _ = hangup.recv() => return Ok(Wake::Hangup),
+                    Some(()) = changed.recv() => {
+                        tokio::time::sleep(SETTLE).await;
+                        while changed.try_recv().is_ok() {}
+                        return Ok(Wake::Changed);
+                    }
+                    Some(error) = running.ended.recv() => return Err(error),
+                    () = watchdog.due() => watchdog.look(&running.pulse()).await,
+                    _ = shared.tick(), if running.is_shared() => running.settle(),
                 }
-                Some(error) = running.ended.recv() => Err(error),
             }
         })
+    }
+
+    /// Leaves the ports to whoever shares them, unless there is another signal to
+    /// stop: that ends it at once.
+    pub fn leave(&mut self, running: &mut Running) {
+        let Signals { runtime, terminate, interrupt, watchdog, .. } = self;
+        let pulse = running.pulse();
+        runtime.block_on(async {
+            let leaving = running.leave();
+            tokio::pin!(leaving);
+            loop {
+                tokio::select! {
+                    () = &mut leaving => return,
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    () = watchdog.due() => watchdog.look(&pulse).await,
+                }
+            }
+        });
     }
 }

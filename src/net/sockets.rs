@@ -3,10 +3,11 @@
 
 use super::CannotRun;
 use super::batch::report_local;
+use super::handed::{Handed, Share, dealt};
 use super::steer::Steering;
 use crate::config::Settings;
 use rand::RngExt;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
@@ -38,13 +39,26 @@ pub fn places(settings: &Settings) -> Vec<(SocketAddr, Service)> {
     plain.chain(settings.listen_tls.iter().map(|&addr| (addr, Service::Tls))).collect()
 }
 
+/// How a process comes to its listening sockets.
+#[derive(Default)]
+pub struct Entrance {
+    /// Those that it was given.
+    pub handed: Handed,
+    /// It shares the others with a process that serves now.
+    pub take_over: bool,
+}
+
 /// A listening address that has been found free.
 pub struct Listener {
     /// Where; with the port filled in.
     pub addr: SocketAddr,
     /// What is served there.
     pub service: Service,
-    steering: Steering,
+    workers: usize,
+    /// How questions are dealt out; by who serves already, if there is one.
+    steering: Option<Steering>,
+    /// Sockets there that were open before.
+    share: Share,
 }
 
 /// A worker's own sockets on one listening address.
@@ -52,7 +66,7 @@ pub struct Opened {
     /// For datagrams, unless it is a place of TLS.
     pub udp: Option<UdpSocket>,
     /// For streams.
-    pub tcp: TcpListener,
+    pub tcp: Option<TcpListener>,
     /// What is served there.
     pub service: Service,
     /// It listens on every address of the host, so answers must name theirs.
@@ -65,7 +79,8 @@ impl Opened {
     pub fn try_clone(&self) -> io::Result<Self> {
         let &Opened { ref udp, ref tcp, service, wildcard } = self;
         let udp = udp.as_ref().map(UdpSocket::try_clone).transpose()?;
-        Ok(Opened { udp, tcp: tcp.try_clone()?, service, wildcard })
+        let tcp = tcp.as_ref().map(TcpListener::try_clone).transpose()?;
+        Ok(Opened { udp, tcp, service, wildcard })
     }
 }
 
@@ -73,22 +88,27 @@ impl Opened {
 /// are this process's own already.
 pub fn bind_all(
     settings: &Settings,
+    entrance: &Entrance,
     held: &[(SocketAddr, Service)],
 ) -> Result<Vec<Listener>, CannotRun> {
     let workers = settings.workers.get();
     let listen = places(settings);
     let mut found = Vec::new();
     for &(addr, service) in &listen {
+        let share = entrance.handed.share(addr, service).map_err(CannotRun::start)?;
+        let dealers = if share.udp.is_empty() { workers } else { share.udp.len() };
+        let steering = (!entrance.take_over && dealers > 1).then(|| Steering::new(dealers));
+        let listener = Listener { addr, service, workers, steering, share };
         if held.contains(&(addr, service)) {
-            found.push(Listener { addr, service, steering: Steering::new(workers) });
+            found.push(listener);
             continue;
         }
-        match Listener::probe(addr, service, workers) {
+        match listener.probe(entrance.take_over) {
             // Every address of a host without IPv6 is every IPv4 address.
             Err(error) if error.is_unsupported() && has_v4_twin(&listen, (addr, service)) => {
                 tracing::info!("this host has no IPv6: nothing listens on {addr}");
             }
-            probed => found.push(probed?),
+            probed => found.push(Listener { addr: probed?, ..listener }),
         }
     }
     Ok(found)
@@ -103,51 +123,103 @@ fn has_v4_twin(listen: &[(SocketAddr, Service)], (addr, service): (SocketAddr, S
 impl Listener {
     /// Tries the address for this process alone: workers share it later, and
     /// without this a second daemon would silently take half of the queries.
-    fn probe(addr: SocketAddr, service: Service, workers: usize) -> Result<Self, CannotRun> {
+    /// With `shared`, that is what is wanted. Gives the address with its port.
+    fn probe(&self, shared: bool) -> Result<SocketAddr, CannotRun> {
+        let Listener { addr, service, .. } = *self;
         let named = |socket: &Socket| {
             socket.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(addr)
         };
-        let steering = || Steering::new(workers);
+        let stream = |addr| {
+            bind(addr, Type::STREAM, shared).and_then(|tcp| {
+                // Where others listen too, clients would come to this one.
+                if shared { Ok(tcp) } else { tcp.listen(1).map(|()| tcp) }
+            })
+        };
         let mut tries = 0;
         loop {
-            if service == Service::Tls {
-                let tcp = bind(addr, Type::STREAM, false)
-                    .and_then(|tcp| tcp.listen(1).map(|()| tcp))
-                    .map_err(|why| cannot_bind(addr, "TLS", why))?;
-                return Ok(Listener { addr: named(&tcp), service, steering: steering() });
+            let mut bound = addr;
+            let mut udp = None;
+            if service == Service::Plain && self.share.udp.is_empty() {
+                let socket =
+                    bind(addr, Type::DGRAM, shared).map_err(|why| cannot_bind(addr, "UDP", why))?;
+                bound = named(&socket);
+                udp = Some(socket);
             }
-            let udp =
-                bind(addr, Type::DGRAM, false).map_err(|why| cannot_bind(addr, "UDP", why))?;
-            let bound = named(&udp);
-            let tcp = bind(bound, Type::STREAM, false).and_then(|tcp| tcp.listen(1));
-            match tcp {
-                Ok(()) => return Ok(Listener { addr: bound, service, steering: steering() }),
+            if !self.share.tcp.is_empty() {
+                return Ok(bound);
+            }
+            match stream(bound) {
+                Ok(tcp) => return Ok(named(&tcp)),
                 // A port the system picked for UDP may be another's for TCP.
-                Err(_) if addr.port() == 0 && tries < PORT_TRIES => tries += 1,
-                Err(why) => return Err(cannot_bind(bound, "TCP", why)),
+                Err(_) if udp.is_some() && addr.port() == 0 && tries < PORT_TRIES => tries += 1,
+                Err(why) => return Err(cannot_bind(bound, service.over_streams(), why)),
             }
         }
     }
 
-    /// Opens a worker's sockets here.
-    pub fn open(&self) -> Result<Opened, CannotRun> {
-        let Listener { addr, service, .. } = *self;
+    /// Opens the sockets of worker `n` here: one, or as many as it is to read of
+    /// those that were handed over.
+    pub fn open(&self, n: usize) -> Result<Vec<Opened>, CannotRun> {
+        let Listener { addr, service, workers, .. } = *self;
         let wildcard = addr.ip().is_unspecified();
-        let tcp = bind(addr, Type::STREAM, true)
-            .and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp))
-            .and_then(|tcp| tcp.listen(BACKLOG).map(|()| tcp))
-            .map_err(|why| cannot_bind(addr, "TCP", why))?;
-        if service == Service::Tls {
-            return Ok(Opened { udp: None, tcp: tcp.into(), service, wildcard });
+        let mut tcp = Vec::new();
+        for handed in dealt(&self.share.tcp, n, workers) {
+            let again = handed.try_clone().and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp));
+            tcp.push(again.map_err(CannotRun::start)?);
         }
-        let udp = bind(addr, Type::DGRAM, true).map_err(|why| cannot_bind(addr, "UDP", why))?;
-        prepare(&udp, LISTENER_BUFFER)
-            .and_then(|()| if wildcard { report_local(&udp, addr.is_ipv6()) } else { Ok(()) })
-            .map_err(|why| cannot_bind(addr, "UDP", why))?;
-        if let Err(error) = self.steering.attach(&udp) {
+        if self.share.tcp.is_empty() {
+            tcp.push(self.open_tcp()?);
+        }
+        let mut udp = Vec::new();
+        for handed in dealt(&self.share.udp, n, workers) {
+            udp.push(handed.try_clone().map_err(CannotRun::start)?);
+        }
+        if service == Service::Plain && self.share.udp.is_empty() {
+            let socket = bind(addr, Type::DGRAM, true);
+            udp.push(socket.map_err(|why| cannot_bind(addr, "UDP", why))?.into());
+        }
+        for udp in &udp {
+            self.make_ready(&SockRef::from(udp)).map_err(|why| cannot_bind(addr, "UDP", why))?;
+        }
+        let (mut udp, mut tcp) = (udp.into_iter(), tcp.into_iter());
+        let pairs = std::iter::from_fn(|| match (udp.next(), tcp.next()) {
+            (None, None) => None,
+            (udp, tcp) => Some(Opened { udp, tcp, service, wildcard }),
+        });
+        Ok(pairs.collect())
+    }
+
+    fn open_tcp(&self) -> Result<TcpListener, CannotRun> {
+        let tcp = bind(self.addr, Type::STREAM, true)
+            .and_then(|tcp| tcp.set_nonblocking(true).map(|()| tcp))
+            .and_then(|tcp| tcp.listen(BACKLOG).map(|()| tcp));
+        tcp.map(Into::into).map_err(|why| cannot_bind(self.addr, self.service.over_streams(), why))
+    }
+
+    fn make_ready(&self, udp: &Socket) -> io::Result<()> {
+        let addr = self.addr;
+        prepare(udp, LISTENER_BUFFER)?;
+        if addr.ip().is_unspecified() {
+            report_local(udp, addr.is_ipv6())?;
+        }
+        if let Some(Err(error)) = self.steering.as_ref().map(|steering| steering.attach(udp)) {
             tracing::debug!("questions at {addr} are dealt by sender: {error}");
         }
-        Ok(Opened { udp: Some(udp.into()), tcp: tcp.into(), service, wildcard })
+        Ok(())
+    }
+
+    /// Whether the sockets here were handed over, and somebody else's as well.
+    pub fn is_handed(&self) -> bool {
+        !self.share.udp.is_empty() || !self.share.tcp.is_empty()
+    }
+}
+
+impl Service {
+    fn over_streams(self) -> &'static str {
+        match self {
+            Service::Plain => "TCP",
+            Service::Tls => "TLS",
+        }
     }
 }
 
@@ -180,7 +252,7 @@ fn prepare(socket: &Socket, buffer: usize) -> io::Result<()> {
 fn cannot_bind(addr: SocketAddr, how: &str, why: io::Error) -> CannotRun {
     let remedy = match why.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("stop what listens there (ss -lunpt 'sport = :{}'), or choose another address with --listen", addr.port())
+            format!("stop what listens there (ss -lunpt 'sport = :{}'), or choose another address with --listen; one of the same user can be replaced with --take-over", addr.port())
         }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose a higher port with --listen".into()

@@ -139,6 +139,18 @@ impl Steering {
     }
 }
 
+/// Has the kernel choose the member of the socket's group with this number,
+/// whatever comes; or as it likes if there is none.
+pub fn name(socket: &Socket, member: u32) -> std::io::Result<()> {
+    attach_steering(socket, &[op(libc::BPF_RET | libc::BPF_K, member)])
+}
+
+/// Leaves the choice to the kernel again. No group has as many members, and
+/// unlike taking the program away this is no error where there is none.
+pub fn undo(socket: &Socket) -> std::io::Result<()> {
+    name(socket, u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@
 use super::frames;
 use super::limits::{ConnectionLimits, Patience, Permit};
 use super::mailbox::Mailbox;
-use super::worker::Shared;
+use super::worker::{Shared, Stage};
 use crate::engine::{Client, Transport};
 use bytes::BytesMut;
 use std::net::SocketAddr;
@@ -25,6 +25,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// or memory: UDP goes on meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A client that asks nothing for so long while the process is being replaced
+/// is let go: its next connection is another's.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// What all connections of a listener share.
 #[derive(Clone)]
 pub struct Hall {
@@ -32,8 +36,8 @@ pub struct Hall {
     pub shared: Shared,
     /// How many there may be.
     pub limits: Arc<ConnectionLimits>,
-    /// Whether no more queries are taken.
-    pub stopped: watch::Receiver<bool>,
+    /// Whether queries are still taken.
+    pub stages: watch::Receiver<Stage>,
     /// Queries come over TLS.
     pub tls: bool,
 }
@@ -127,8 +131,12 @@ impl Conversation {
     ) {
         let mut reading = true;
         let mut active = Instant::now();
-        let mut stopped = self.hall.stopped.clone();
+        let mut stages = self.hall.stages.clone();
         loop {
+            let stage = *stages.borrow_and_update();
+            if stage == Stage::Stop {
+                reading = false;
+            }
             self.take_frames();
             if !self.write_out(&mut writer).await {
                 return;
@@ -143,7 +151,8 @@ impl Conversation {
             let patience = self.hall.patience();
             let end = match self.begun {
                 Some(begun) => begun + patience.unfinished,
-                None => active + patience.idle,
+                None if stage == Stage::Serve => active + patience.idle,
+                None => active + patience.idle.min(PAUSE),
             };
             let room = reading && self.mailbox.has_room();
             tokio::select! {
@@ -157,7 +166,8 @@ impl Conversation {
                     Ok(Err(_)) | Err(_) => return,
                 },
                 () = self.mailbox.changed() => active = Instant::now(),
-                _ = stopped.wait_for(|stop| *stop), if reading => reading = false,
+                // The time of a client that is to pause begins now.
+                Ok(()) = stages.changed() => active = Instant::now(),
             }
         }
     }

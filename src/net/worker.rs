@@ -10,6 +10,7 @@ use super::batch::{Inbox, Outlet, Parcel, watch};
 use super::keys::{KeyError, Keys};
 use super::limits::{ConnectionLimits, Most};
 use super::mailbox::{Mailbox, Unread};
+use super::pulse::Beat;
 use super::roster::Inquiry;
 use super::sockets::{self, Opened, Service};
 use super::taps::Taps;
@@ -37,6 +38,17 @@ const FLUSH_ROUNDS: usize = 4;
 
 /// How often a stopping worker looks whether it is done.
 const STOP_POLL: Duration = Duration::from_millis(2);
+
+/// How far a worker's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It serves.
+    Serve,
+    /// It has no listeners any more; connections go on until they pause.
+    Leave,
+    /// It answers what is in flight, and ends.
+    Stop,
+}
 
 /// A socket towards a cluster.
 enum Socket {
@@ -352,6 +364,8 @@ pub enum Order {
     Serve(Served),
     /// To say how it is doing.
     Tell(Inquiry),
+    /// To say that it goes around.
+    Beat(Beat),
 }
 
 /// Does what it is told.
@@ -367,6 +381,8 @@ async fn take_orders(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>)
                 worker.served = served;
             }
             Order::Tell(inquiry) => inquiry.answer(worker, now),
+            // Who asked may have lost patience.
+            Order::Beat(beat) => drop(beat.send(())),
         }
         worker.flush(&shared);
     }
@@ -413,8 +429,8 @@ pub struct Birth {
     pub listeners: Vec<Opened>,
     /// What it is told from then on.
     pub orders: mpsc::UnboundedReceiver<Order>,
-    /// Whether it is to stop.
-    pub stopped: watch::Receiver<bool>,
+    /// How far its end has come.
+    pub stages: watch::Receiver<Stage>,
     /// How many TCP clients there may be.
     pub limits: Arc<ConnectionLimits>,
 }
@@ -436,7 +452,7 @@ pub fn run(birth: Birth) -> io::Result<()> {
 
 async fn serve(birth: Birth) -> io::Result<()> {
     let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
-    let Birth { orders, mut stopped, limits, .. } = birth;
+    let Birth { orders, mut stages, limits, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -444,7 +460,9 @@ async fn serve(birth: Birth) -> io::Result<()> {
             listeners.push((Rc::new(watch(udp)?), socket.wildcard));
         }
         let tls = socket.service == Service::Tls;
-        accepting.push((tokio::net::TcpListener::from_std(socket.tcp)?, tls));
+        if let Some(tcp) = socket.tcp {
+            accepting.push((tokio::net::TcpListener::from_std(tcp)?, tls));
+        }
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let taps = served.taps.clone();
@@ -464,20 +482,23 @@ async fn serve(birth: Birth) -> io::Result<()> {
         tasks.push(tokio::task::spawn_local(task));
     }
     for (socket, tls) in accepting {
-        let (limits, stopped) = (limits.clone(), stopped.clone());
-        let hall = streams::Hall { shared: shared.clone(), limits, stopped, tls };
+        let (limits, stages) = (limits.clone(), stages.clone());
+        let hall = streams::Hall { shared: shared.clone(), limits, stages, tls };
         tasks.push(tokio::task::spawn_local(streams::accept(hall, socket)));
     }
-    let _ = stopped.wait_for(|stop| *stop).await;
+    let _ = stages.wait_for(|stage| *stage >= Stage::Leave).await;
 
     // No new queries but those that have arrived; then what is in flight.
-    // The first two go on until then.
-    for task in tasks.drain(2..) {
+    // The first three go on until then.
+    for task in tasks.drain(3..) {
         task.abort();
     }
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
     }
+    // What was answered at once is sent before anybody looks what is in flight.
+    shared.borrow_mut().flush(&shared);
+    let _ = stages.wait_for(|stage| *stage >= Stage::Stop).await;
     let deadline = shared.borrow().engine.deadline();
     let end = Instant::now() + deadline + deadline / 4;
     while Instant::now() < end {

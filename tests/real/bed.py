@@ -76,6 +76,10 @@ class Process:
                 text=True,
                 preexec_fn=die_with_parent,
             )
+        self.listen()
+
+    def listen(self):
+        """Collects what the child prints."""
         self.lines = queue.Queue()
         self.printed = []
         threading.Thread(target=self._read, daemon=True).start()

@@ -17,9 +17,9 @@ from bed import Bed
 from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
-             "secure", "forger", "files", "siege", "unit", "process", "tools", "drivers",
-             "languages", "glibc", "admin", "logs", "page", "delegation", "alerts", "manifests", "image",
-             "documents", "top", "shells"]
+             "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
+             "process", "tools", "drivers", "languages", "glibc", "admin", "logs", "page", "delegation",
+             "alerts", "manifests", "image", "documents", "top", "shells"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 900

@@ -12,6 +12,7 @@ import time
 import ask
 from bed import LOOPBACK, two
 from certificates import Authority
+from manager import Manager
 from worlds import A, B, seed
 from .seed import QUESTION, WHOLE, shape
 
@@ -71,17 +72,26 @@ def run(bed, check):
     authority = Authority(bed.dir)
     cert, key = authority.certificate("own", "dns.example")
     trace = bed.dir / "calls"
+    # As the unit starts it: shared ports, and a manager that wants to hear.
+    manager = Manager(bed.dir)
+    bed.sockets.append(manager)
+    told = ("env", f"NOTIFY_SOCKET={manager.path}", "WATCHDOG_USEC=1000000")
     daemon = bed.gathersrv(*two(a, b), "--listen-tls", f"{LOOPBACK}:0", "--tls-cert", cert,
-                           "--tls-key", key, under=("strace", "-f", "-qq", "-o", trace))
+                           "--tls-key", key, "--take-over", "--admin", f"{LOOPBACK}:0",
+                           under=(*told, "strace", "-f", "-qq", "-o", trace))
+    check.that("ready, as the unit waits for it", manager.wait("READY=1"), manager.told)
+    other = bed.gathersrv(*two(a, b), "--take-over", listen=(f"{LOOPBACK}:{daemon.port}",))
     for tcp in (False, True):
         ask.ask(daemon, QUESTION, "SRV", tcp=tcp)
     renewed = authority.certificate("renewed", "dns.example")
     for file, new in zip((cert, key), renewed):
         os.replace(new, file)
-    time.sleep(0.5)
+    time.sleep(1.5)
+    check.that("and well", manager.wait("WATCHDOG=1"), manager.told)
     # strace passes the end on to what it started.
     os.kill(int(bed.run("pgrep", "-P", daemon.child.pid)[1].split()[0]), signal.SIGTERM)
-    daemon.child.wait(10)
+    daemon.child.wait(20)
+    other.end()
     seen = set(re.findall(r"^\d+\s+([a-z0-9_]+)\(", trace.read_text(), re.MULTILINE))
     # The program itself is started by systemd, before the filter holds.
     outside = seen - allowed(bed) - {"execve"}
@@ -91,10 +101,19 @@ def run(bed, check):
     written = [call for call in written if "/dev/" not in call]
     check.same("no file is written", written, [])
 
+    ours = [name for name in UNIT.parent.iterdir() if name.suffix in (".service", ".socket")]
+    for file in ours:
+        (bed.dir / file.name).write_text(file.read_text().replace("/usr/bin/gathersrv", bed.binary))
     copy = bed.dir / "gathersrv.service"
-    copy.write_text(UNIT.read_text().replace("/usr/bin/gathersrv", bed.binary))
-    code, out, err = bed.run("systemd-analyze", "verify", "--man=no", copy)
-    check.same("systemd has nothing to say against the unit", (code, out + err), (0, ""))
+    instance = bed.dir / "gathersrv@next.service"
+    instance.write_text((bed.dir / "gathersrv@.service").read_text())
+    code, out, err = bed.run("systemd-analyze", "verify", "--man=no", copy, instance,
+                             bed.dir / "gathersrv.socket")
+    check.same("systemd has nothing to say against the units", (code, out + err), (0, ""))
+    settings = [{line for line in file.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)}
+                for file in (copy, instance)]
+    check.same("the second instance has the same rights",
+               {line.split("=")[0] for line in settings[0] ^ settings[1]}, {"Description", "WantedBy"})
     code, out, _ = bed.run("systemd-analyze", "security", "--offline=true",
                            f"--threshold={EXPOSURE}", copy)
     last = [line for line in out.splitlines() if "exposure" in line]
