@@ -22,7 +22,7 @@ SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "co
              "alerts", "manifests", "image", "documents", "top", "shells"]
 
 # Seconds for everything; many times what it takes.
-LIMIT = 900
+LIMIT = 1000
 
 
 def end(number, _frame):
