@@ -46,12 +46,15 @@ pub struct Inbox {
     len: usize,
 }
 
-/// Has the runtime watch a datagram socket for something to read. Not for room
-/// to send: that would wake the worker after every batch.
+/// What a datagram socket is watched for. ICMP errors would wait for the next
+/// datagram there, and be taken for its fate; room to send would wake for each.
+pub const WATCHED: Interest = Interest::READABLE.add(Interest::ERROR);
+
+/// Has the runtime watch a datagram socket.
 pub fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
     // SAFETY: a `UdpSocket` owns a valid descriptor, and nothing here replaces
     // or closes it while the `AsyncFd` owns the socket.
-    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    let watched = unsafe { AsyncFd::register_with_interest(socket, WATCHED) };
     watched.map_err(Into::into)
 }
 

@@ -1,6 +1,6 @@
 //! UDP on both sides: queries in at the listeners, replies in at the links.
 
-use super::batch::BATCH;
+use super::batch::{BATCH, WATCHED};
 use super::worker::{Shared, Worker};
 use crate::engine::{Client, LinkId, LinkState, Transport};
 use std::io;
@@ -66,7 +66,7 @@ fn take_queries(
 
 /// Reads one link until it is closed.
 pub async fn receive_replies(shared: Shared, link: LinkId, socket: Rc<AsyncFd<UdpSocket>>) {
-    while let Ok(mut ready) = socket.readable().await {
+    while let Ok(mut ready) = socket.ready(WATCHED).await {
         let mut worker = shared.borrow_mut();
         let worker: &mut Worker = &mut worker;
         let received = worker.inbox.receive(socket.get_ref().as_fd());
