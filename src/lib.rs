@@ -34,8 +34,12 @@
 //! [`engine`] is a state machine without sockets, tasks or clock; [`net`] has the
 //! only sockets; [`run`] is what the command line ([`cli`]) asks for, and
 //! [`reload`] what a changed file does. [`demo`] and [`explain`] go through the
-//! same engine and sockets as the daemon; [`show`] prints messages. [`admin`] is
-//! what operators see of it over HTTP, and [`top`] shows that in a terminal.
+//! same engine and sockets as the daemon; [`show`] prints messages.
+//!
+//! Operators look on from beside: workers count for themselves
+//! ([`engine::meters`]) and say so when asked, [`admin`] shows the sums over HTTP,
+//! and [`top`] in a terminal. What happens goes through [`tell`] to the log
+//! ([`log`]), copies of packets through [`tap`] to the query log and to dnstap.
 //!
 //! Rules such as `R2` or `M5` in comments, tests and answers are those of the
 //! contract in `docs/semantics.md`.

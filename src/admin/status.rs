@@ -175,7 +175,7 @@ pub struct Cluster {
     pub since: Option<f64>,
     /// Its part in the answers of the last minute.
     pub answers: ClusterAnswers,
-    /// Age in seconds of the newest stale data given in the last minute.
+    /// Age in seconds of the stale data that was given last, if any was in the last minute.
     pub stale_age: Option<f64>,
     /// Its DNS servers.
     pub servers: Vec<Server>,

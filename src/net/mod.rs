@@ -22,6 +22,7 @@ pub mod frames;
 mod handed;
 mod keys;
 mod leave;
+mod life;
 mod limits;
 mod mailbox;
 mod manager;

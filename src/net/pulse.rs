@@ -1,7 +1,7 @@
 //! Whether the workers still go around: each is asked, and answers when its loop
 //! comes to it. One that is stuck in a turn answers nothing.
 
-use super::worker::Order;
+use super::life::Order;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};

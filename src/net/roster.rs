@@ -2,8 +2,9 @@
 //! for a copy of what it has counted, and gives it between two batches. Nothing
 //! that is counted is shared, so asking costs a packet nothing but its turn.
 
+use super::life::Order;
 use super::sockets::Service;
-use super::worker::{Order, Worker};
+use super::worker::Worker;
 use crate::engine::{Time, Vitals};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

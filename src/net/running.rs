@@ -6,11 +6,12 @@
 //! are handed on with all that waits in them, whoever serves them then.
 
 use super::leave::Place;
+use super::life::{self, Order, Stage};
 use super::limits::ConnectionLimits;
 use super::pulse::Pulse;
 use super::roster::Roster;
 use super::sockets::{self, Entrance, Listener, Opened, Service};
-use super::worker::{self, Order, Served, Stage};
+use super::worker::Served;
 use super::{CannotRun, Watchdog, files, fresh_seed, leave};
 use crate::config::Plan;
 use crate::engine::Secrets;
@@ -226,7 +227,7 @@ impl Running {
             group.sockets.push(own);
             let number = self.started;
             let (sender, orders) = mpsc::unbounded_channel();
-            let birth = worker::Birth {
+            let birth = life::Birth {
                 number,
                 served: tapped.clone(),
                 seed: fresh_seed()?,
@@ -240,7 +241,7 @@ impl Running {
             let watchdog = Watchdog { end: self.end.clone(), worker: number };
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let started = thread.spawn(move || {
-                if let Err(error) = worker::run(birth) {
+                if let Err(error) = life::run(birth) {
                     watchdog.report(error);
                 }
             });

@@ -7,9 +7,10 @@
 //! ([`limits`](super::limits)).
 
 use super::frames;
+use super::life::Stage;
 use super::limits::{ConnectionLimits, Patience, Permit};
 use super::mailbox::Mailbox;
-use super::worker::{Shared, Stage};
+use super::worker::Shared;
 use crate::engine::{Client, Transport};
 use bytes::BytesMut;
 use std::net::SocketAddr;

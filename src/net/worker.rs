@@ -1,5 +1,5 @@
-//! One worker: an engine, the sockets it speaks through, and the loop that
-//! brings them together.
+//! One worker: an engine, the sockets it speaks through, and what brings them
+//! together. How it begins and ends is in [`super::life`].
 //!
 //! Each socket has a task that waits until it can be read; what it reads goes
 //! to the engine, and what the engine wants done is done before the task waits
@@ -8,18 +8,15 @@
 
 use super::batch::{Inbox, Outlet, Parcel, watch};
 use super::keys::{KeyError, Keys};
-use super::limits::{ConnectionLimits, Most};
+use super::limits::Most;
 use super::mailbox::{Mailbox, Unread};
-use super::pulse::Beat;
-use super::roster::Inquiry;
-use super::sockets::{self, Opened, Service};
+use super::sockets;
 use super::taps::Taps;
 use super::tell::Teller;
-use super::{datagrams, streams, tcp_link};
+use super::{datagrams, tcp_link};
 use crate::config::Plan;
-use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport};
+use crate::engine::{Engine, LinkId, LinkState, Open, Outbox, Time, Transport};
 use crate::tap::Handles;
-use crate::tell::Reporter;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -29,26 +26,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 /// Links that fail while a flush opens them are reported to the engine, which
 /// may open others; this many rounds of that, and the rest waits for a timer.
 const FLUSH_ROUNDS: usize = 4;
-
-/// How often a stopping worker looks whether it is done.
-const STOP_POLL: Duration = Duration::from_millis(2);
-
-/// How far a worker's end has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// It serves.
-    Serve,
-    /// It has no listeners any more; connections go on until they pause.
-    Leave,
-    /// It answers what is in flight, and ends.
-    Stop,
-}
 
 /// A socket towards a cluster.
 enum Socket {
@@ -159,6 +142,13 @@ impl Worker {
             connections: [0; 2],
             turned_away: 0,
         }
+    }
+
+    /// Serves something else from now on.
+    pub fn serve(&mut self, now: Time, served: Served) {
+        self.engine.set_plan(now, served.plan.clone(), &mut self.outbox);
+        self.taps.set(now, served.taps.clone());
+        self.served = served;
     }
 
     /// The time, read once for each batch.
@@ -358,36 +348,6 @@ pub async fn flush_rounds(shared: Shared) {
     }
 }
 
-/// What a worker is told from outside.
-pub enum Order {
-    /// To serve this from now on.
-    Serve(Served),
-    /// To say how it is doing.
-    Tell(Inquiry),
-    /// To say that it goes around.
-    Beat(Beat),
-}
-
-/// Does what it is told.
-async fn take_orders(shared: Shared, mut orders: mpsc::UnboundedReceiver<Order>) {
-    while let Some(order) = orders.recv().await {
-        let mut worker = shared.borrow_mut();
-        let worker = &mut *worker;
-        let now = worker.now();
-        match order {
-            Order::Serve(served) => {
-                worker.engine.set_plan(now, served.plan.clone(), &mut worker.outbox);
-                worker.taps.set(now, served.taps.clone());
-                worker.served = served;
-            }
-            Order::Tell(inquiry) => inquiry.answer(worker, now),
-            // Who asked may have lost patience.
-            Order::Beat(beat) => drop(beat.send(())),
-        }
-        worker.flush(&shared);
-    }
-}
-
 /// Waits for timers and lets the engine know.
 pub async fn keep_time(shared: Shared) {
     let timer = shared.borrow().timer.clone();
@@ -411,107 +371,4 @@ pub async fn keep_time(shared: Shared) {
         worker.engine.on_timeout(now, &mut worker.outbox);
         worker.flush(&shared);
     }
-}
-
-/// What a worker begins with.
-pub struct Birth {
-    /// Its number.
-    pub number: usize,
-    /// What it serves.
-    pub served: Served,
-    /// For its randomness (U2).
-    pub seed: [u8; 32],
-    /// What cookies are made with, the same for all workers.
-    pub secrets: Secrets,
-    /// Who is told what it notices.
-    pub reporter: Reporter,
-    /// Its own sockets.
-    pub listeners: Vec<Opened>,
-    /// What it is told from then on.
-    pub orders: mpsc::UnboundedReceiver<Order>,
-    /// How far its end has come.
-    pub stages: watch::Receiver<Stage>,
-    /// How many TCP clients there may be.
-    pub limits: Arc<ConnectionLimits>,
-}
-
-/// Seconds since 1970; a clock that is behind that only makes cookies of little
-/// use.
-fn unix_now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
-}
-
-/// Runs a worker on this thread until it is told to stop.
-pub fn run(birth: Birth) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(serve(birth))
-}
-
-async fn serve(birth: Birth) -> io::Result<()> {
-    let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
-    let Birth { orders, mut stages, limits, .. } = birth;
-    let mut listeners = Vec::new();
-    let mut accepting = Vec::new();
-    for socket in opened {
-        if let Some(udp) = socket.udp {
-            listeners.push((Rc::new(watch(udp)?), socket.wildcard));
-        }
-        let tls = socket.service == Service::Tls;
-        if let Some(tcp) = socket.tcp {
-            accepting.push((tokio::net::TcpListener::from_std(tcp)?, tls));
-        }
-    }
-    let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
-    let taps = served.taps.clone();
-    let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
-    let mut worker = Worker::new(engine, served, sockets);
-    worker.number = number;
-    worker.teller = Teller::to(reporter);
-    worker.taps.set(worker.now(), taps);
-    let shared: Shared = Rc::new(RefCell::new(worker));
-    let mut tasks = vec![
-        tokio::task::spawn_local(keep_time(shared.clone())),
-        tokio::task::spawn_local(flush_rounds(shared.clone())),
-        tokio::task::spawn_local(take_orders(shared.clone(), orders)),
-    ];
-    for (n, (socket, wildcard)) in listeners.iter().enumerate() {
-        let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
-        tasks.push(tokio::task::spawn_local(task));
-    }
-    for (socket, tls) in accepting {
-        let (limits, stages) = (limits.clone(), stages.clone());
-        let hall = streams::Hall { shared: shared.clone(), limits, stages, tls };
-        tasks.push(tokio::task::spawn_local(streams::accept(hall, socket)));
-    }
-    let _ = stages.wait_for(|stage| *stage >= Stage::Leave).await;
-
-    // No new queries but those that have arrived; then what is in flight.
-    // The first three go on until then.
-    for task in tasks.drain(3..) {
-        task.abort();
-    }
-    for (n, (socket, wildcard)) in listeners.iter().enumerate() {
-        datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
-    }
-    // What was answered at once is sent before anybody looks what is in flight.
-    shared.borrow_mut().flush(&shared);
-    let _ = stages.wait_for(|stage| *stage >= Stage::Stop).await;
-    let deadline = shared.borrow().engine.deadline();
-    let end = Instant::now() + deadline + deadline / 4;
-    while Instant::now() < end {
-        let done = {
-            let worker = shared.borrow();
-            worker.engine.queries_in_flight() == 0
-                && worker.streams.values().all(|mailbox| mailbox.is_empty())
-        };
-        if done {
-            break;
-        }
-        tokio::time::sleep(STOP_POLL).await;
-    }
-    shared.borrow_mut().close();
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the directives mean: the plugin's own ([`gathersrv`]), [`forward`], and
 //! what is about listening and answering ([`serving`]), about who may ask
-//! ([`guarding`]) or about who looks on ([`watching`]). Each either works, or is a mistake that says why: nothing is taken and ignored.
+//! ([`guarding`]), about who looks on ([`watching`]) or is told ([`telling`]). Each
+//! either works, or is a mistake that says why: nothing is taken and ignored.
 
 mod forward;
 mod gathersrv;
