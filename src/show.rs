@@ -5,7 +5,7 @@ use domain::base::message::ShortMessage;
 use domain::base::opt::ExtendedError;
 use domain::base::wire::ParseError;
 use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
-use domain::base::{Message, ParsedName, ParsedRecord, ToName};
+use domain::base::{Header, Message, ParsedName, ParsedRecord, ToName};
 use domain::dep::octseq::Parser;
 use domain::rdata::AllRecordData;
 use serde::Serialize;
@@ -57,6 +57,20 @@ pub struct Shown {
     octets: usize,
 }
 
+/// The flags of a header that are set, as `dig` calls them.
+pub fn flags(header: Header) -> impl Iterator<Item = &'static str> {
+    let flags = [
+        ("qr", header.qr()),
+        ("aa", header.aa()),
+        ("tc", header.tc()),
+        ("rd", header.rd()),
+        ("ra", header.ra()),
+        ("ad", header.ad()),
+        ("cd", header.cd()),
+    ];
+    flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| name)
+}
+
 impl Shown {
     /// Reads a message.
     pub fn read(packet: &[u8]) -> Result<Self, Unreadable> {
@@ -65,15 +79,6 @@ impl Shown {
         let opt = message.opt();
         let plain = OptRcode::from_rcode(header.rcode());
         let status = opt.as_ref().map_or(plain, |opt| opt.rcode(header)).to_string();
-        let flags = [
-            ("qr", header.qr()),
-            ("aa", header.aa()),
-            ("tc", header.tc()),
-            ("rd", header.rd()),
-            ("ra", header.ra()),
-            ("ad", header.ad()),
-            ("cd", header.cd()),
-        ];
         let mut errors = Vec::new();
         if let Some(opt) = &opt {
             for error in opt.opt().iter::<ExtendedError<_>>().flatten() {
@@ -93,7 +98,7 @@ impl Shown {
         Ok(Shown {
             status,
             id: header.id(),
-            flags: flags.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect(),
+            flags: flags(header).collect(),
             udp_payload: opt.map(|opt| opt.udp_payload_size()),
             errors,
             question,

@@ -3,9 +3,8 @@
 //!
 //! The kernel is handed arrays of headers that point to buffers, addresses and
 //! control messages. All of them live in boxed slices that are never resized
-//! after they are made, and a header the kernel has written lengths into is
-//! set anew before it is used again. Nothing that holds a pointer leaves this
-//! file.
+//! after they are made, and a header the kernel has written lengths into is set
+//! anew before it is used again. Nothing that holds a pointer leaves this file.
 #![allow(unsafe_code)]
 
 use socket2::Socket;
@@ -46,16 +45,15 @@ pub struct Inbox {
     len: usize,
 }
 
-/// What a datagram socket is watched for. ICMP errors would wait for the next
-/// datagram there, and be taken for its fate; room to send would wake for each.
+/// What a datagram socket is watched for: ICMP errors too, which would be taken for
+/// the fate of the next datagram; but not room to send, which would wake for each.
 pub const WATCHED: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// Has the runtime watch a datagram socket.
 pub fn watch(socket: UdpSocket) -> io::Result<AsyncFd<UdpSocket>> {
     // SAFETY: a `UdpSocket` owns a valid descriptor, and nothing here replaces
     // or closes it while the `AsyncFd` owns the socket.
-    let watched = unsafe { AsyncFd::register_with_interest(socket, WATCHED) };
-    watched.map_err(Into::into)
+    Ok(unsafe { AsyncFd::register_with_interest(socket, WATCHED) }?)
 }
 
 /// Has the kernel report the address each datagram was sent to.

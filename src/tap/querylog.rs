@@ -6,6 +6,7 @@
 use super::{Batch, Entry, GATHER, Outlet};
 use crate::engine::Transport;
 use crate::log::QUERY;
+use crate::show::flags;
 use crate::tell::limited::Limited;
 use domain::base::iana::{OptRcode, Rtype};
 use domain::base::message::Message;
@@ -105,17 +106,11 @@ fn line(entry: &Entry, octets: &[u8]) -> Line {
     let opt = message.opt();
     let plain = OptRcode::from_rcode(header.rcode());
     line.rcode = opt.as_ref().map_or(plain, |opt| opt.rcode(header)).to_string();
-    let flags = [
-        ("aa", header.aa()),
-        ("tc", header.tc()),
-        ("rd", header.rd()),
-        ("ra", header.ra()),
-        ("ad", header.ad()),
-        ("cd", header.cd()),
-        ("edns", opt.is_some()),
-        ("do", opt.as_ref().is_some_and(|opt| opt.dnssec_ok())),
-    ];
-    let set: Vec<&str> = flags.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    let edns = opt.is_some().then_some("edns");
+    let dnssec = opt.as_ref().filter(|opt| opt.dnssec_ok()).map(|_| "do");
+    // That it is an answer goes without saying.
+    let flags = flags(header).filter(|flag| *flag != "qr").chain(edns).chain(dnssec);
+    let set: Vec<&str> = flags.collect();
     line.flags = if set.is_empty() { "-".into() } else { set.join(",") };
     if let Some(opt) = &opt {
         let errors = opt.opt().iter::<ExtendedError<_>>().flatten();
