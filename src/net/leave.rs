@@ -15,7 +15,7 @@
 //!   the last turn is taken with a filter that lets no new connection begin.
 //!   A client that meets it tries again a second later, at the other process.
 //!
-//! Who stays learns from `/proc/net` that it is alone ([`bound`]), and deals by
+//! Who stays learns from `/proc/self/net` that it is alone ([`bound`]), and deals by
 //! question from then on. Sockets that were handed over are nobody's to change:
 //! they go on as they are with whoever has them next.
 
@@ -48,17 +48,18 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Where nobody is: the port of the discard protocol (RFC 863).
 const NOBODY: u16 = 9;
 
-/// The state of a listening socket in `/proc/net/tcp`.
+/// The state of a listening socket in `/proc/self/net/tcp`.
 const LISTENING: &str = "0A";
 
 /// How many sockets are bound to an address, of this process and of others.
-/// Nothing if the system does not say.
+/// Nothing if the system does not say. Not from `/proc/net`, which is not there
+/// under systemd's `ProcSubset=pid`.
 pub fn bound(addr: SocketAddr, kind: Type) -> Option<usize> {
     let (table, streams) = match (kind == Type::STREAM, addr.is_ipv4()) {
-        (false, true) => ("/proc/net/udp", false),
-        (false, false) => ("/proc/net/udp6", false),
-        (true, true) => ("/proc/net/tcp", true),
-        (true, false) => ("/proc/net/tcp6", true),
+        (false, true) => ("/proc/self/net/udp", false),
+        (false, false) => ("/proc/self/net/udp6", false),
+        (true, true) => ("/proc/self/net/tcp", true),
+        (true, false) => ("/proc/self/net/tcp6", true),
     };
     Some(count(&std::fs::read_to_string(table).ok()?, addr, streams))
 }

@@ -65,6 +65,10 @@ fn same_sockets(a: &Plan, b: &Plan) -> bool {
     places(a) == places(b) && a.settings.workers == b.settings.workers
 }
 
+fn places(plans: &[Served]) -> Vec<(SocketAddr, Service)> {
+    plans.iter().flat_map(|served| sockets::places(&served.plan.settings)).collect()
+}
+
 fn fresh_secrets() -> Result<Secrets, CannotRun> {
     let mut secrets = Secrets { shown: [0; 16], given: [0; 16] };
     secrets.shown.copy_from_slice(&fresh_seed()?[..16]);
@@ -75,8 +79,7 @@ fn fresh_secrets() -> Result<Secrets, CannotRun> {
 impl Running {
     /// Binds every listener, or takes it as it is given, and starts the workers.
     pub fn start(plans: &[Served], entrance: Entrance) -> Result<Self, CannotRun> {
-        let places = plans.iter().flat_map(|served| sockets::places(&served.plan.settings));
-        entrance.handed.are_used(&places.collect::<Vec<_>>())?;
+        entrance.handed.are_used(&places(plans))?;
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let secrets = fresh_secrets()?;
@@ -158,6 +161,7 @@ impl Running {
     /// Serves other plans from now on. If new addresses cannot be listened on,
     /// everything stays as it is.
     pub fn reload(&mut self, plans: &[Served]) -> Result<(), CannotRun> {
+        self.entrance.handed.are_used(&places(plans))?;
         // Addresses that another set of workers will share are ours already.
         let held = self.groups.iter().flat_map(|group| &group.places);
         let held: Vec<(SocketAddr, Service)> = held.copied().collect();
@@ -303,7 +307,9 @@ impl Running {
     /// Deals what comes by question, once nobody else is on the same ports.
     pub(super) fn settle(&mut self) {
         let places = self.own_places();
-        if places.iter().all(Place::is_ours_alone) {
+        if places.is_empty() {
+            self.shared = false;
+        } else if places.iter().all(Place::is_ours_alone) {
             places.iter().for_each(Place::deal);
             tracing::info!("the ports are ours alone: equal questions meet in one worker");
             self.shared = false;
@@ -326,16 +332,16 @@ impl Running {
     pub(super) async fn leave(&mut self) {
         self.roster.close();
         let handed = self.groups.iter().any(|group| !group.handed.is_empty());
-        let mut followed = self.own_places();
-        // What nobody else serves is served to the last.
-        followed.retain(Place::is_shared);
+        let (followed, alone): (Vec<_>, Vec<_>) =
+            self.own_places().into_iter().partition(Place::is_shared);
         let most = if !followed.is_empty() {
             tracing::info!("another process shares the ports: it gets what comes from now on");
             followed.iter().for_each(Place::turn_away);
             self.turn(leave::SETTLE).await;
             followed.iter().for_each(Place::begin_no_more);
             self.turn(leave::SETTLE).await;
-            leave::MOST
+            // Elsewhere clients wait until this process has ended.
+            if handed || !alone.is_empty() { leave::MOST_HANDED } else { leave::MOST }
         } else if handed {
             leave::MOST_HANDED
         } else {

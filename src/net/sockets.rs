@@ -97,7 +97,9 @@ pub fn bind_all(
     for &(addr, service) in &listen {
         let share = entrance.handed.share(addr, service).map_err(CannotRun::start)?;
         let dealers = if share.udp.is_empty() { workers } else { share.udp.len() };
-        let steering = (!entrance.take_over && dealers > 1).then(|| Steering::new(dealers));
+        // Where somebody else serves now, that one deals.
+        let ours = !entrance.take_over || !share.udp.is_empty();
+        let steering = (ours && dealers > 1).then(|| Steering::new(dealers));
         let listener = Listener { addr, service, workers, steering, share };
         if held.contains(&(addr, service)) {
             found.push(listener);

@@ -10,7 +10,7 @@ use super::{Batch, GATHER, Outlet};
 use crate::config::Endpoint;
 use crate::tell::Reporter;
 use crate::tell::limited::{Allowance, Limited};
-use socket2::{SockRef, Socket};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use std::io::{self, ErrorKind, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same at the end of the daemon.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A connection over which nothing goes is felt as often as this.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// How often a writer that waits looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -105,6 +108,11 @@ impl Collector {
             Endpoint::Unix(path) => Socket::from(UnixStream::connect(path)?),
             Endpoint::Tcp(addr) => Socket::from(TcpStream::connect_timeout(addr, PATIENCE)?),
         };
+        if let Endpoint::Tcp(_) = &self.to {
+            // A host that is gone takes nothing, and the kernel's buffer much.
+            socket.set_tcp_user_timeout(Some(PATIENCE))?;
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(IDLE).with_interval(IDLE))?;
+        }
         socket.set_write_timeout(Some(LOOK))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         self.write(&socket, &frames::control(Control::Ready))?;
@@ -136,6 +144,11 @@ impl Collector {
     }
 
     fn add(&mut self, batch: &Batch) {
+        // Left by sessions that came to nothing.
+        if self.output.len() >= TOGETHER {
+            self.output.clear();
+            self.outlet.counts.dropped.fetch_add(std::mem::take(&mut self.entries), Relaxed);
+        }
         for (entry, octets) in batch.iter() {
             frames::push(&mut self.output, &self.sender.encode(batch, entry, octets));
         }

@@ -64,11 +64,8 @@ pub(super) struct Sender {
 impl Sender {
     /// This host and program.
     pub fn here() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = host.trim();
-        let identity = if host.is_empty() { "gathersrv" } else { host };
-        let version = concat!("gathersrv ", env!("CARGO_PKG_VERSION"));
-        Sender { identity: identity.into(), version: version.into() }
+        let identity = rustix::system::uname().nodename().to_bytes().to_vec();
+        Sender { identity, version: concat!("gathersrv ", env!("CARGO_PKG_VERSION")).into() }
     }
 
     /// An entry of a batch, encoded.

@@ -103,17 +103,22 @@ class Managed(Server):
         self.listen()
 
 
-def managed(bed, *words, sockets=(), **environment):
+# What a program sees of /proc under ProcSubset=pid, as our unit has it.
+LITTLE_PROC = ("unshare", "--mount", "sh", "-c",
+               'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh")
+
+
+def managed(bed, *words, sockets=(), under=(), **environment):
     """The daemon, ready, as a service manager has it."""
-    daemon = start(bed, *words, sockets=sockets, **environment)
+    daemon = start(bed, *words, sockets=sockets, under=under, **environment)
     daemon.read_until("ready")
     return daemon
 
 
-def start(bed, *words, sockets=(), **environment):
+def start(bed, *words, sockets=(), under=(), **environment):
     """The same, just started."""
     log = bed.dir / f"{len(bed.processes)}.log"
-    words = [str(word) for word in (bed.binary, *words)]
+    words = [str(word) for word in (*under, bed.binary, *words)]
     daemon = Managed(words, log, sockets, **environment)
     bed.processes.append(daemon)
     return daemon
