@@ -116,7 +116,7 @@ fn u5_an_idle_server_is_asked_whether_it_is_there_and_found_silent() {
     lab.check_idle(10 * SECOND);
     assert_eq!(lab.asked.len(), 2, "one probe each, however often it is wanted");
     answer(&mut lab, Some(&Reply::rcode(Rcode::REFUSED)), None);
-    lab.pass(SECOND);
+    lab.pass(2 * SECOND);
     assert_eq!(states(&lab), [State::Up, State::Out], "whatever it says, it is there");
     let asked = lab.take_asked();
     lab.check_idle(10 * SECOND);
@@ -127,6 +127,22 @@ fn u5_an_idle_server_is_asked_whether_it_is_there_and_found_silent() {
     assert_eq!(states(&lab), [State::Up, State::Up]);
     lab.pass(SECOND);
     lab.assert_idle();
+}
+
+#[test]
+fn a_server_far_away_was_taken_out_because_its_replies_to_checks_came_too_late() {
+    let mut lab = Lab::new(&TWO);
+    for _ in 0..3 {
+        lab.check_idle(10 * SECOND);
+        // Well within the deadline of 800 ms.
+        lab.pass(Duration::from_millis(600));
+        answer(&mut lab, Some(&a_has()), Some(&b_has()));
+        lab.pass(20 * SECOND);
+    }
+    let vitals = lab.engine.vitals(lab.now);
+    let states: Vec<State> = vitals.servers.iter().map(|server| server.state).collect();
+    assert_eq!(states, [State::Up, State::Up]);
+    assert_eq!(lab.engine.counters().taken_out, 0);
 }
 
 #[test]

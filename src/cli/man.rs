@@ -200,13 +200,18 @@ fn pieces(roff: &mut Roff, all: &[Piece]) {
     }
 }
 
+/// What a text takes in the source, where dashes and backslashes are escaped.
+fn columns(text: &str) -> usize {
+    text.len() + text.matches(['-', '\\']).count()
+}
+
 /// Lines of a paragraph: each sentence on lines of its own, none too long.
 fn wrapped(paragraph: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut ended = true;
     for word in paragraph.split_whitespace() {
         match lines.last_mut() {
-            Some(line) if !ended && line.len() + word.len() < WIDTH => {
+            Some(line) if !ended && columns(line) + columns(word) < WIDTH => {
                 line.push(' ');
                 line.push_str(word);
             }

@@ -164,7 +164,8 @@ pub(super) struct Serve {
     ///
     /// In a row, and unheard for a quarter of the deadline. Queries do not wait for a server
     /// that is out. It is asked in the background, a quarter of a second later at first and
-    /// every second at last, and is back with its first reply. 0: never take one out.
+    /// every second at last, and is back with its first reply. 0: never take one out; then
+    /// none is ever told as out, in the log, on the status page or in metrics.
     ///
     /// In a Corefile: max_fails N in the block of a forward.
     #[arg(long, value_name = "N", default_value_t = 2, help_heading = FAILURES)]

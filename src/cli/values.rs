@@ -1,6 +1,6 @@
 //! Values of flags: words to choose from, and numbers and times with bounds.
 
-use crate::config::{Behaviour, DEADLINES, LAME_DUCKS};
+use crate::config::{Behaviour, DEADLINES, LAME_DUCKS, words};
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -69,5 +69,5 @@ pub(super) fn interval(word: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn admin(word: &str) -> Result<SocketAddr, String> {
-    word.parse().map_err(|_| "write an address and a port, such as '127.0.0.1:9153'".into())
+    words::admin("--admin", word).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use domain::base::iana::Rtype;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A plan, and what this engine calls its servers.
 pub struct LivePlan {
@@ -24,6 +25,8 @@ pub struct LivePlan {
     pub meanings: Vec<u64>,
     /// What is counted of each zone, and behind them of each forward.
     pub meters: Vec<Rc<RefCell<Meter>>>,
+    /// The longest time any query may take.
+    pub longest_deadline: Duration,
 }
 
 impl LivePlan {

@@ -32,7 +32,8 @@ pub(super) fn live(
     }
     let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
     let meters = meters(&plan, before);
-    Rc::new(LivePlan { plan, servers, meanings, meters })
+    let longest_deadline = plan.longest_deadline();
+    Rc::new(LivePlan { plan, servers, meanings, meters, longest_deadline })
 }
 
 /// Everything an answer from this zone depends on.

@@ -106,8 +106,8 @@ impl Latency {
     }
 
     /// The time that this share of all took at most, no more exactly than the
-    /// buckets are wide; nothing if there were none, or it took longer than the
-    /// last bound.
+    /// buckets are wide, and the last bound if it was beyond; nothing if there were
+    /// none.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let all: u64 = self.buckets.iter().sum();
         let wanted = all as f64 * share;
@@ -122,7 +122,7 @@ impl Latency {
             below += count;
             lower = upper;
         }
-        None
+        (all > 0).then_some(lower)
     }
 }
 
@@ -335,7 +335,7 @@ mod tests {
         within(0.99, 0, 1);
         within(0.995, 32, 64);
         latency.add(Duration::from_secs(60));
-        assert_eq!(latency.quantile(1.0), None);
+        assert_eq!(latency.quantile(1.0), Latency::bounds().last());
     }
 
     #[test]

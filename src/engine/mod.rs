@@ -224,7 +224,7 @@ impl Engine {
     pub fn deadline(&self) -> Duration {
         let live = self.gathers.iter().filter(|gather| gather.live);
         let deadlines = live.map(|gather| gather.behaviour().deadline);
-        deadlines.fold(self.plan.plan.longest_deadline(), Duration::max)
+        deadlines.fold(self.plan.longest_deadline, Duration::max)
     }
 
     /// Queries not answered yet.

@@ -16,8 +16,8 @@ use domain::base::HeaderSection;
 use domain::base::iana::{Class, Rtype};
 use std::time::Duration;
 
-/// An idle server that has not answered a probe by then is asked again; this is
-/// also the pause before the first probe of one that is out.
+/// An idle server that has not answered a probe by then is asked again, unless
+/// queries have longer to wait for it.
 const CHECK_PAUSE: Duration = Duration::from_millis(250);
 
 /// A probe on its way.
@@ -123,7 +123,7 @@ impl Engine {
                 // Whether an idle one is there: each silence counts, until it is
                 // taken out, or has answered.
                 None if unanswered.is_some() => {
-                    self.missed(now, server, CHECK_PAUSE, out);
+                    self.missed(now, server, self.check_pause(), out);
                     let health = self.links.servers[server].health;
                     let most = self.plan.plan.settings.max_fails;
                     if !health.is_out() && health.has_missed() < most {
@@ -135,10 +135,16 @@ impl Engine {
         }
     }
 
+    /// What is good enough for a query is good enough for a check: servers may be
+    /// far away.
+    fn check_pause(&self) -> Duration {
+        self.plan.longest_deadline.max(CHECK_PAUSE)
+    }
+
     /// Asks a server that is not out whether it is there.
     pub(super) fn check(&mut self, now: Time, server: usize, out: &mut Outbox) {
         if self.links.servers[server].probe.is_none() {
-            self.probes.set(server as u32, (now + CHECK_PAUSE).floor());
+            self.probes.set(server as u32, (now + self.check_pause()).floor());
             self.probe(now, server, out);
         }
     }
@@ -147,8 +153,11 @@ impl Engine {
         let slot = Slot::Probe { server: server as u32 };
         let transport = match self.links.servers[server].stream() {
             Transport::Tls => {
-                // A dead connection is what took it out: another one, then.
-                self.links.renew_stream(server, now, out);
+                let health = self.links.servers[server].health;
+                if health.is_out() || health.has_missed() > 0 {
+                    // A dead connection is what took it out: another one, then.
+                    self.links.renew_stream(server, now, out);
+                }
                 Transport::Tls
             }
             _ => Transport::Udp,

@@ -93,7 +93,9 @@ async fn converse(
                 output.clear();
             }
             read = timeout(IDLE, reader.read_buf(&mut input)) => {
-                if read?? == 0 {
+                // Nothing more to say is no fault; what was asked is the engine's care.
+                let Ok(read) = read else { return Ok(()) };
+                if read? == 0 {
                     return Ok(());
                 }
                 take_replies(shared, link, &mut input);

@@ -3,6 +3,8 @@
 
 use super::words::{clock, since, span};
 use crate::admin::status::{Cluster, ClusterState, Server, ServerState, Status, ZoneState};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,21 +50,20 @@ pub fn problems(status: &Status) -> Vec<Problem> {
         }
     }
     let mut troubled: Vec<Troubled> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
     for zone in &status.zones {
         for cluster in &zone.clusters {
-            let same = |known: &&mut Troubled| {
-                let known = known.cluster;
-                (&known.suffix, &known.prefix, known.state)
-                    == (&cluster.suffix, &cluster.prefix, cluster.state)
-                    && known.since == cluster.since
-                    && ailing(known) == ailing(cluster)
-            };
             if !ailing(cluster) {
                 continue;
             }
-            match troubled.iter_mut().find(same) {
-                Some(known) => known.zones.push(&zone.name),
-                None => troubled.push(Troubled { cluster, zones: vec![&zone.name] }),
+            let since = cluster.since.map(f64::to_bits);
+            let same = (&cluster.suffix, &cluster.prefix, cluster.state as u8, since);
+            match places.entry(same) {
+                Entry::Occupied(place) => troubled[*place.get()].zones.push(&zone.name),
+                Entry::Vacant(place) => {
+                    place.insert(troubled.len());
+                    troubled.push(Troubled { cluster, zones: vec![&zone.name] });
+                }
             }
         }
     }

@@ -79,7 +79,7 @@ def up(check, browser, a, b):
         browser.text("#zones .counts"))
     check.that("the rate of queries is shown and drawn", browser.until(
         lambda: browser.text("#numbers div dd") != "0 /s"
-        and "L" in browser.js("return document.querySelector('#rate-plot .curve').getAttribute('d')")),
+        and "L" in browser.js("return document.querySelector('#rate-plot .curve').getAttribute('d') || ''")),
         browser.text("#numbers"))
     check.that("round trips are shown in milliseconds", browser.until(lambda: re.search(
         r"\d ms", browser.js("return document.querySelector('[data-label=\"Round trip\"]').innerText"))))
@@ -106,7 +106,7 @@ def down(check, browser, b):
     check.that("the title counts it", browser.until(
         lambda: browser.driver.title == "(1) gathersrv"), browser.driver.title)
     check.that("the events tell it", browser.until(lambda: re.search(
-        rf"cluster {re.escape(B)} b- of {re.escape(Z)} is down", browser.text("#events"))),
+        rf"cluster {re.escape(B)} b- of {re.escape(Z)} is missing", browser.text("#events"))),
                browser.text("#events"))
     check.that("incomplete answers are drawn", browser.until(lambda: "h" in browser.js(
         "return document.querySelector('#rate-plot .hatched').getAttribute('d')")))

@@ -71,7 +71,9 @@ def run(bed, check):
 
     authority = Authority(bed.dir)
     cert, key = authority.certificate("own", "dns.example")
-    trace = bed.dir / "calls"
+    # Not beside the certificates: changes there are looked at.
+    (bed.dir / "trace").mkdir()
+    trace = bed.dir / "trace" / "calls"
     # As the unit starts it: shared ports, and a manager that wants to hear.
     manager = Manager(bed.dir)
     bed.sockets.append(manager)
