@@ -99,7 +99,7 @@ impl Reloader {
         let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
         for addr in shown.addresses() {
-            println!("admin on {addr}");
+            run::say(&format!("admin on {addr}"));
         }
         self.shown = Some((board, shown));
         Ok(())

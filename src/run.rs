@@ -8,6 +8,7 @@ use crate::explain::{self, ExplainError};
 use crate::log::Log;
 use crate::net::{CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
+use crate::tell::{LAST_WORDS, join_within};
 use crate::top;
 use crate::wire::name::FlatName;
 use std::collections::BTreeSet;
@@ -91,11 +92,11 @@ impl Failure {
             }
             // Each mistake names its file already.
             Failure::Corefile(_) => {
-                eprintln!("{self}");
+                complain(&format!("{self}\n"));
                 ExitCode::from(2)
             }
             Failure::Config(_) | Failure::Keys(_) => {
-                eprintln!("gathersrv: {self}");
+                complain(&format!("gathersrv: {self}\n"));
                 ExitCode::from(2)
             }
             Failure::CannotRun(_)
@@ -103,10 +104,23 @@ impl Failure {
             | Failure::Explain(_)
             | Failure::Man(_)
             | Failure::Top(_) => {
-                eprintln!("gathersrv: {self}");
+                complain_in_time(format!("gathersrv: {self}\n"));
                 ExitCode::from(1)
             }
         }
+    }
+}
+
+/// Writes to standard error, which may be closed.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The same where the log may be full of what nobody reads: the end comes all
+/// the same.
+fn complain_in_time(text: String) {
+    if let Ok(thread) = std::thread::Builder::new().spawn(move || complain(&text)) {
+        join_within(thread, LAST_WORDS);
     }
 }
 
@@ -193,10 +207,10 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     let mut running = Running::start(&load(read.plans)?, Entrance { handed, take_over })?;
     let plans = running.plans();
     for line in plans.iter().flat_map(Plan::summary) {
-        println!("{line}");
+        say(&line);
     }
     reloader.show(&running, &plans, &admin)?;
-    println!("ready");
+    say("ready");
     manager.ready(&status(&running, &reloader));
     loop {
         match signals.wait(&mut running)? {
@@ -267,10 +281,10 @@ fn check(written: Written) -> Result<(), Failure> {
     for plan in read(&written)?.plans {
         Served::load(plan.clone())?;
         for line in plan.summary().iter().chain(&plan.policies()) {
-            println!("{line}");
+            say(line);
         }
         for warning in &plan.warnings {
-            println!("warning: {warning}");
+            say(&format!("warning: {warning}"));
         }
     }
     Ok(())
@@ -284,9 +298,9 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let mut signals = Signals::take(Manager::default())?;
     let mut running = Running::start(&load(vec![plan])?, Entrance::default())?;
     let shown = demo::show(&running)?;
-    print!("{shown}");
+    print(&shown.to_string());
     if !flags.once {
-        println!("ready");
+        say("ready");
         while signals.wait(&mut running)? != Wake::Stop {}
     }
     running.stop();
@@ -309,9 +323,9 @@ fn explain(written: Written, log: Log, question: &Question) -> Result<(), Failur
     let told = explain::explain(&served, &question.name, question.rtype, question.transport)
         .map_err(Failure::Explain)?;
     if question.json {
-        println!("{}", told.json().map_err(Failure::Explain)?);
+        say(&told.json().map_err(Failure::Explain)?.to_string());
     } else {
-        print!("{told}");
+        print(&told.to_string());
     }
     Ok(())
 }
@@ -331,6 +345,11 @@ fn manual(dir: Option<&Path>) -> Result<(), Failure> {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line, if anybody reads it.
+pub(crate) fn say(line: &str) {
+    print(&format!("{line}\n"));
 }
 
 /// Where to listen if nobody says: on loopback only, so that nobody opens a

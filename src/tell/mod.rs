@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long an end waits for the last lines: a log that nobody reads must not
 /// keep the daemon from ending.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Something that was told.
 #[derive(Debug, Clone, PartialEq)]
