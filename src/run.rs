@@ -111,6 +111,16 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What is wrong where something else is served: a change of that.
+    pub(crate) fn found(&self) -> String {
+        match self {
+            Failure::Corefile(mistakes) => mistakes.found.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Writes to standard error, which may be closed.
 fn complain(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -199,7 +209,7 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     let handed = Handed::take()?;
     let written = written.listening(&handed.addresses());
     let read = read(&written)?;
-    read.plans.iter().for_each(warn);
+    read.plans.iter().flat_map(warnings).for_each(|warning| tracing::warn!("{warning}"));
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
     let admin = admin_addresses(&read.plans);
@@ -211,27 +221,30 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     }
     reloader.show(&running, &plans, &admin)?;
     say("ready");
-    manager.ready(&status(&running, &reloader));
+    // From here on the log is not written on this thread: if nobody reads it, it
+    // still has to answer signals and the service manager.
+    let told = running.desk().reporter().clone();
+    manager.ready(&status(&running, &reloader), &told);
     loop {
         match signals.wait(&mut running)? {
             Wake::Stop => break,
             Wake::Hangup => {
-                manager.reloading();
+                manager.reloading(&told);
                 reloader.reload(&mut running, true);
-                manager.ready(&status(&running, &reloader));
+                manager.ready(&status(&running, &reloader), &told);
             }
             Wake::Changed => {
                 reloader.reload(&mut running, false);
-                manager.status(&status(&running, &reloader));
+                manager.status(&status(&running, &reloader), &told);
             }
         }
     }
     running.close();
-    manager.stopping();
+    manager.stopping(&told);
     let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
     signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     if running.is_followed() {
-        reloader.leave();
+        reloader.leave(&told);
     }
     signals.leave(&mut running);
     running.stop();
@@ -268,13 +281,11 @@ fn some(number: usize, what: &str) -> String {
 }
 
 /// What an operator should know before the daemon serves.
-pub(crate) fn warn(plan: &Plan) {
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
-    }
-    if let Some(addr) = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified()) {
-        tracing::warn!("{addr} is every address of this host: whoever reaches it may ask");
-    }
+pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
+    let open = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified());
+    let open = open
+        .map(|addr| format!("{addr} is every address of this host: whoever reaches it may ask"));
+    plan.warnings.iter().cloned().chain(open).collect()
 }
 
 fn check(written: Written) -> Result<(), Failure> {
