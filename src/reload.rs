@@ -276,3 +276,18 @@ fn here(directory: &Path) -> &Path {
 fn not_seen(name: &str, error: &notify::Error) -> String {
     format!("changes in {name} are noticed on SIGHUP only: {error}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_was_not_watched() {
+        let home = std::env::temp_dir();
+        assert_eq!(there(&home), home);
+        assert_eq!(there(&home.join("gathersrv-is-not-there/nor-this")), home);
+        for name in ["", "gathersrv-is-not-there", "gathersrv-is-not-there/nor-this"] {
+            assert_eq!(there(Path::new(name)), Path::new("."), "{name:?}");
+        }
+    }
+}

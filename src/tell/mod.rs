@@ -331,6 +331,7 @@ mod tests {
         let desk = Desk::open().unwrap();
         desk.reporter().line(Level::INFO, "test", "before".into());
         let mut events = desk.reporter().subscribe();
+        desk.reporter().line(Level::DEBUG, "test", "a detail is for the log alone".into());
         desk.reporter().line(Level::WARN, "test", "after".into());
         drop(desk);
         let event = events.blocking_recv().unwrap();
