@@ -7,22 +7,30 @@ use crate::admin::{self, Sources, board::Board};
 use crate::cli::Written;
 use crate::config::Plan;
 use crate::net::{CannotRun, Running, Served};
-use crate::run::{self, Failure, Read, warn};
+use crate::run::{self, Failure, Read};
+use crate::tell::Reporter;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
+use tracing::Level;
 
 /// What is written down, and what was made of it.
 pub struct Reloader {
     written: Written,
-    /// What is served, to tell whether a change is one.
-    served: u64,
+    /// What is served, to tell whether a change is one. Nothing if it is not
+    /// served as a whole.
+    served: Option<u64>,
     watcher: Option<RecommendedWatcher>,
-    /// The directories that are watched. Not the files: Kubernetes changes a
-    /// mounted ConfigMap by turning a link in its directory to another one.
+    /// Says that a file may have changed.
+    changes: mpsc::Sender<()>,
+    /// Where a change would change what is served.
+    directories: BTreeSet<PathBuf>,
+    /// The directories that are watched: those, and where it went wrong. Not the
+    /// files: Kubernetes changes a mounted ConfigMap by turning a link in its
+    /// directory to another one.
     watched: BTreeSet<PathBuf>,
     reloads: u64,
     failures: u64,
@@ -54,27 +62,30 @@ fn called(written: &Written) -> String {
 impl Reloader {
     /// Watches what has been read; each change goes to `changes`.
     pub fn new(written: Written, read: &Read, changes: mpsc::Sender<()>) -> Self {
+        let changed = changes.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading the files is an event, too, and no change.
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 // If there is no room one is there already.
-                let _ = changes.try_send(());
+                let _ = changed.try_send(());
             }
         });
-        let watcher = watcher.inspect_err(|error| unwatched(&called(&written), error)).ok();
-        let served = meaning(&read.plans);
-        let watched = BTreeSet::new();
+        let mut unwatched = Vec::new();
+        let watcher = watcher.map_err(|error| unwatched.push(not_seen(&called(&written), &error)));
         let mut reloader = Reloader {
             written,
-            served,
-            watcher,
-            watched,
+            served: Some(meaning(&read.plans)),
+            watcher: watcher.ok(),
+            changes,
+            directories: read.directories.clone(),
+            watched: BTreeSet::new(),
             reloads: 0,
             failures: 0,
             shown: None,
             refused: None,
         };
-        reloader.watch(&read.directories);
+        unwatched.extend(reloader.watch(&read.directories));
+        unwatched.iter().for_each(|text| tracing::warn!("{text}"));
         reloader
     }
 
@@ -99,18 +110,19 @@ impl Reloader {
         let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
         for addr in shown.addresses() {
-            println!("admin on {addr}");
+            run::say(&format!("admin on {addr}"));
         }
         self.shown = Some((board, shown));
         Ok(())
     }
 
     /// Another process shows operators what is served from now on.
-    pub fn leave(&mut self) {
+    pub fn leave(&mut self, told: &Reporter) {
         if let Some((_, shown)) = &mut self.shown
             && let Err(error) = shown.leave()
         {
-            tracing::warn!("the admin server stays: {error}");
+            let text = format!("the admin server stays: {error}");
+            told.line(Level::WARN, "admin_not_left", text);
         }
     }
 
@@ -119,79 +131,163 @@ impl Reloader {
         self.refused.as_deref().and_then(|why| why.lines().next())
     }
 
-    fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
-        for gone in self.watched.difference(directories) {
+    /// Watches these directories and no others; what will not be seen.
+    fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> Vec<String> {
+        let Some(watcher) = &mut self.watcher else { return Vec::new() };
+        let wanted: BTreeSet<PathBuf> = directories.iter().map(|path| there(path)).collect();
+        for gone in self.watched.difference(&wanted) {
             // It may be gone from the disk as well.
-            let _ = watcher.unwatch(here(gone));
+            let _ = watcher.unwatch(gone);
         }
-        for new in directories.difference(&self.watched) {
-            if let Err(error) = watcher.watch(here(new), RecursiveMode::NonRecursive) {
-                unwatched(&new.display().to_string(), &error);
+        let mut unwatched = Vec::new();
+        for directory in &wanted {
+            // Those that are watched, too: one may have been taken away and put back.
+            let done = watcher.watch(directory, RecursiveMode::NonRecursive);
+            if let Err(error) = done
+                && !self.watched.contains(directory)
+            {
+                unwatched.push(not_seen(&directory.display().to_string(), &error));
             }
         }
-        self.watched.clone_from(directories);
+        self.watched = wanted;
+        unwatched
+    }
+
+    /// Watches where something may be wrong, beside what is served.
+    fn watch_also(&mut self, directories: &BTreeSet<PathBuf>, told: &Reporter) {
+        let before = self.watched.clone();
+        for text in self.watch(&self.directories.union(directories).cloned().collect()) {
+            told.line(Level::WARN, "unwatched", text);
+        }
+        if !self.watched.is_subset(&before) {
+            // It may have changed before it was watched.
+            let _ = self.changes.try_send(());
+        }
     }
 
     /// Reads everything again. An operator who `asked` is told even that nothing
     /// has changed.
     pub fn reload(&mut self, running: &mut Running, asked: bool) {
-        let done = self.try_reload(running);
-        self.refused = done.as_ref().err().map(Failure::to_string);
-        match done {
+        let told = running.desk().reporter().clone();
+        let name = called(&self.written);
+        let info = |event, text| told.line(Level::INFO, event, text);
+        match self.try_reload(running, &told) {
             Ok(true) => {
-                let (name, reloads) = (called(&self.written), self.reloads);
-                tracing::info!("{name} is served as it is now (change {reloads})");
+                self.refused = None;
+                info(
+                    "reloaded",
+                    format!("{name} is served as it is now (change {})", self.reloads),
+                );
                 if let Some((board, _)) = &self.shown {
                     board.reloaded(&running.plans());
                 }
             }
             Ok(false) => {
-                if asked {
-                    tracing::info!("{} says what it said before", called(&self.written));
+                if self.refused.take().is_some() {
+                    info("reload_undone", format!("{name} is again what is served"));
+                } else if asked {
+                    info("reload_unchanged", format!("{name} says what it said before"));
                 }
                 if let Some((board, _)) = &self.shown {
                     board.put_right();
                 }
             }
-            Err(why) => {
-                self.failures += 1;
-                let (name, failures) = (called(&self.written), self.failures);
-                tracing::error!("{name} is not served as it is now (mistake {failures}):\n{why}");
-                if let Some((board, _)) = &self.shown {
-                    board.not_reloaded(&why.to_string());
-                }
-            }
+            Err(why) => self.refuse(why.found(), asked, &told),
         }
     }
 
-    /// Tells whether there was a change.
-    fn try_reload(&mut self, running: &mut Running) -> Result<bool, Failure> {
-        let read = run::read(&self.written)?;
-        let meaning = meaning(&read.plans);
-        if meaning == self.served {
-            return Ok(false);
+    /// Says once what is wrong: other files may change in the same directories as
+    /// often as they like.
+    fn refuse(&mut self, why: String, asked: bool, told: &Reporter) {
+        if !asked && self.refused.as_ref() == Some(&why) {
+            return;
         }
-        let admin = run::admin_addresses(&read.plans);
-        let plans = read.plans.into_iter().map(Served::load);
+        self.failures += 1;
+        let (name, failures) = (called(&self.written), self.failures);
+        let text = format!(
+            "{name} is not served as it is now (mistake {failures}):\n{why}; what was served \
+             before stays"
+        );
+        told.line(Level::ERROR, "reload_refused", text);
+        if let Some((board, _)) = &self.shown {
+            board.not_reloaded(&why);
+        }
+        self.refused = Some(why);
+    }
+
+    /// Tells whether there was a change.
+    fn try_reload(&mut self, running: &mut Running, told: &Reporter) -> Result<bool, Failure> {
+        let read = run::read(&self.written).inspect_err(|why| {
+            if let Failure::Corefile(mistakes) = why {
+                self.watch_also(&mistakes.directories, told);
+            }
+        })?;
+        self.watch_also(&read.directories, told);
+        let meaning = meaning(&read.plans);
+        let changed = self.served != Some(meaning);
+        if changed {
+            self.serve(read.plans, meaning, running, told)?;
+        }
+        // No directory of something that was wrong before.
+        self.watch(&read.directories);
+        self.directories = read.directories;
+        Ok(changed)
+    }
+
+    fn serve(
+        &mut self,
+        plans: Vec<Plan>,
+        meaning: u64,
+        running: &mut Running,
+        told: &Reporter,
+    ) -> Result<(), Failure> {
+        let admin = run::admin_addresses(&plans);
+        let plans = plans.into_iter().map(Served::load);
         let plans: Vec<Served> = plans.collect::<Result<_, _>>()?;
         let listeners = self.shown.as_ref().map(|(_, shown)| shown.listen(&admin)).transpose()?;
         running.reload(&plans)?;
-        if let (Some((_, shown)), Some(listeners)) = (&mut self.shown, listeners) {
-            shown.serve(listeners)?;
-        }
-        self.watch(&read.directories);
-        self.served = meaning;
+        self.served = Some(meaning);
         self.reloads += 1;
-        plans.iter().for_each(|served| warn(&served.plan));
-        Ok(true)
+        if let (Some((_, shown)), Some(listeners)) = (&mut self.shown, listeners)
+            && let Err(error) = shown.serve(listeners)
+        {
+            // The rest is served, so this is no reload that was refused.
+            self.served = None;
+            let text = format!("the admin server stays as it was: {error}; SIGHUP tries again");
+            told.line(Level::ERROR, "admin_unchanged", text);
+        }
+        for text in plans.iter().flat_map(|served| run::warnings(&served.plan)) {
+            told.line(Level::WARN, "config_warning", text);
+        }
+        Ok(())
     }
+}
+
+/// The directory, or the one in which it, or what it is in, would come to be.
+fn there(directory: &Path) -> PathBuf {
+    let found = directory.ancestors().map(here).find(|path| path.is_dir());
+    found.unwrap_or(Path::new(".")).to_path_buf()
 }
 
 fn here(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
-fn unwatched(name: &str, error: &notify::Error) {
-    tracing::warn!("changes in {name} are noticed on SIGHUP only: {error}");
+fn not_seen(name: &str, error: &notify::Error) -> String {
+    format!("changes in {name} are noticed on SIGHUP only: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_was_not_watched() {
+        let home = std::env::temp_dir();
+        assert_eq!(there(&home), home);
+        assert_eq!(there(&home.join("gathersrv-is-not-there/nor-this")), home);
+        for name in ["", "gathersrv-is-not-there", "gathersrv-is-not-there/nor-this"] {
+            assert_eq!(there(Path::new(name)), Path::new("."), "{name:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::explain::{self, ExplainError};
 use crate::log::Log;
 use crate::net::{CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake};
 use crate::reload::Reloader;
+use crate::tell::{LAST_WORDS, join_within};
 use crate::top;
 use crate::wire::name::FlatName;
 use std::collections::BTreeSet;
@@ -91,11 +92,11 @@ impl Failure {
             }
             // Each mistake names its file already.
             Failure::Corefile(_) => {
-                eprintln!("{self}");
+                complain(&format!("{self}\n"));
                 ExitCode::from(2)
             }
             Failure::Config(_) | Failure::Keys(_) => {
-                eprintln!("gathersrv: {self}");
+                complain(&format!("gathersrv: {self}\n"));
                 ExitCode::from(2)
             }
             Failure::CannotRun(_)
@@ -103,10 +104,33 @@ impl Failure {
             | Failure::Explain(_)
             | Failure::Man(_)
             | Failure::Top(_) => {
-                eprintln!("gathersrv: {self}");
+                complain_in_time(format!("gathersrv: {self}\n"));
                 ExitCode::from(1)
             }
         }
+    }
+}
+
+impl Failure {
+    /// What is wrong where something else is served: a change of that.
+    pub(crate) fn found(&self) -> String {
+        match self {
+            Failure::Corefile(mistakes) => mistakes.found.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Writes to standard error, which may be closed.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The same where the log may be full of what nobody reads: the end comes all
+/// the same.
+fn complain_in_time(text: String) {
+    if let Ok(thread) = std::thread::Builder::new().spawn(move || complain(&text)) {
+        join_within(thread, LAST_WORDS);
     }
 }
 
@@ -185,7 +209,7 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     let handed = Handed::take()?;
     let written = written.listening(&handed.addresses());
     let read = read(&written)?;
-    read.plans.iter().for_each(warn);
+    read.plans.iter().flat_map(warnings).for_each(|warning| tracing::warn!("{warning}"));
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
     let admin = admin_addresses(&read.plans);
@@ -193,31 +217,41 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     let mut running = Running::start(&load(read.plans)?, Entrance { handed, take_over })?;
     let plans = running.plans();
     for line in plans.iter().flat_map(Plan::summary) {
-        println!("{line}");
+        say(&line);
     }
     reloader.show(&running, &plans, &admin)?;
-    println!("ready");
-    manager.ready(&status(&running, &reloader));
+    say("ready");
+    // From here on the log is not written on this thread: if nobody reads it, it
+    // still has to answer signals and the service manager.
+    let told = running.desk().reporter().clone();
+    let mut said = status(&running, &reloader);
+    manager.ready(&said, &told);
     loop {
         match signals.wait(&mut running)? {
             Wake::Stop => break,
             Wake::Hangup => {
-                manager.reloading();
+                manager.reloading(&told);
                 reloader.reload(&mut running, true);
-                manager.ready(&status(&running, &reloader));
+                said = status(&running, &reloader);
+                manager.ready(&said, &told);
             }
             Wake::Changed => {
                 reloader.reload(&mut running, false);
-                manager.status(&status(&running, &reloader));
+                // A busy directory is no news.
+                let now = status(&running, &reloader);
+                if now != said {
+                    said = now;
+                    manager.status(&said, &told);
+                }
             }
         }
     }
     running.close();
-    manager.stopping();
+    manager.stopping(&told);
     let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
     signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     if running.is_followed() {
-        reloader.leave();
+        reloader.leave(&told);
     }
     signals.leave(&mut running);
     running.stop();
@@ -254,23 +288,21 @@ fn some(number: usize, what: &str) -> String {
 }
 
 /// What an operator should know before the daemon serves.
-pub(crate) fn warn(plan: &Plan) {
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
-    }
-    if let Some(addr) = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified()) {
-        tracing::warn!("{addr} is every address of this host: whoever reaches it may ask");
-    }
+pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
+    let open = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified());
+    let open = open
+        .map(|addr| format!("{addr} is every address of this host: whoever reaches it may ask"));
+    plan.warnings.iter().cloned().chain(open).collect()
 }
 
 fn check(written: Written) -> Result<(), Failure> {
     for plan in read(&written)?.plans {
         Served::load(plan.clone())?;
         for line in plan.summary().iter().chain(&plan.policies()) {
-            println!("{line}");
+            say(line);
         }
         for warning in &plan.warnings {
-            println!("warning: {warning}");
+            say(&format!("warning: {warning}"));
         }
     }
     Ok(())
@@ -284,9 +316,9 @@ fn demonstrate(flags: &Demo, listen: Option<SocketAddr>) -> Result<(), Failure> 
     let mut signals = Signals::take(Manager::default())?;
     let mut running = Running::start(&load(vec![plan])?, Entrance::default())?;
     let shown = demo::show(&running)?;
-    print!("{shown}");
+    print(&shown.to_string());
     if !flags.once {
-        println!("ready");
+        say("ready");
         while signals.wait(&mut running)? != Wake::Stop {}
     }
     running.stop();
@@ -309,9 +341,9 @@ fn explain(written: Written, log: Log, question: &Question) -> Result<(), Failur
     let told = explain::explain(&served, &question.name, question.rtype, question.transport)
         .map_err(Failure::Explain)?;
     if question.json {
-        println!("{}", told.json().map_err(Failure::Explain)?);
+        say(&told.json().map_err(Failure::Explain)?.to_string());
     } else {
-        print!("{told}");
+        print(&told.to_string());
     }
     Ok(())
 }
@@ -331,6 +363,11 @@ fn manual(dir: Option<&Path>) -> Result<(), Failure> {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line, if anybody reads it.
+pub(crate) fn say(line: &str) {
+    print(&format!("{line}\n"));
 }
 
 /// Where to listen if nobody says: on loopback only, so that nobody opens a

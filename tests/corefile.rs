@@ -186,6 +186,34 @@ fn an_imported_file_is_marked_by_its_own_name() {
     assert!(told.contains("did you mean 'forward'?"), "{told}");
 }
 
+#[test]
+fn mistakes_did_not_say_where_they_can_be_mended() {
+    let directory = std::env::temp_dir().join(format!("gathersrv-mended-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("Corefile");
+    let wrong = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        corefile::read(&file, &Settings::default()).map(|_| ()).unwrap_err()
+    };
+    let imported = wrong("import a/b/c.conf\n");
+    let block = wrong("z. {\n");
+    let elsewhere = format!("z. {{\n  forward . {}/d/resolv.conf\n}}\n", directory.display());
+    let elsewhere = wrong(&elsewhere);
+    std::fs::remove_dir_all(&directory).unwrap();
+    let gone = corefile::read(&file, &Settings::default()).map(|_| ()).unwrap_err();
+    assert_eq!(
+        imported.directories,
+        [directory.clone(), directory.join("a/b/")].into(),
+        "{imported}"
+    );
+    assert_eq!(elsewhere.directories, [directory.clone(), directory.join("d")].into());
+    for mistakes in [block, gone] {
+        assert_eq!(mistakes.directories, [directory.clone()].into(), "{mistakes}");
+    }
+    assert!(imported.found.ends_with("\n1 mistake"), "{}", imported.found);
+    assert!(imported.to_string().ends_with("\n1 mistake; nothing is served"), "{imported}");
+}
+
 fn piece() -> impl Strategy<Value = String> {
     let words = [
         "{",

@@ -1,5 +1,6 @@
 //! Where the daemon's main thread pins up what the admin server shows of it:
-//! what is configured, how changes of that went, and what happened.
+//! what is configured, and how changes of that went. What happened is pinned up
+//! beside it, as it is told ([`crate::tell`]).
 
 use super::status::{Event, Level};
 use crate::config::Plan;
@@ -84,8 +85,6 @@ impl Board {
         pinned.loaded = SystemTime::now();
         pinned.reloads += 1;
         pinned.last_error = None;
-        let text = format!("{} is served as it is now", pinned.source);
-        pinned.add(Level::Info, text);
     }
 
     /// A configuration was turned down; what was served stays.
@@ -93,28 +92,17 @@ impl Board {
         let mut pinned = self.pinned();
         pinned.failures += 1;
         pinned.last_error = Some(why.to_string());
-        let text = format!("{} is not served as it is now: {why}", pinned.source);
-        pinned.add(Level::Error, text);
     }
 
     /// After a mistake, the configuration is again what is served.
     pub fn put_right(&self) {
-        let mut pinned = self.pinned();
-        if pinned.last_error.take().is_some() {
-            let text = format!("{} is again what is served", pinned.source);
-            pinned.add(Level::Info, text);
-        }
+        self.pinned().last_error = None;
     }
 
     /// Something happened.
     pub fn happened(&self, level: Level, text: String) {
-        self.pinned().add(level, text);
-    }
-}
-
-impl Pinned {
-    fn add(&mut self, level: Level, text: String) {
-        self.events.push_front(Event { at: unix(SystemTime::now()), level, text });
-        self.events.truncate(EVENTS);
+        let mut pinned = self.pinned();
+        pinned.events.push_front(Event { at: unix(SystemTime::now()), level, text });
+        pinned.events.truncate(EVENTS);
     }
 }

@@ -120,9 +120,11 @@ impl Running {
         if self.thread.is_none() && !copies.0.is_empty() {
             let (given, taken) = mpsc::unbounded_channel();
             let sources = self.sources.clone();
+            // Before the thread runs, so that it hears of the change it begins with.
+            let events = sources.reporter.subscribe();
             let thread = std::thread::Builder::new().name("admin".into());
             let run = move || {
-                if let Err(error) = serve(sources, taken) {
+                if let Err(error) = serve(sources, taken, events) {
                     tracing::error!("the admin server ended: {error}");
                 }
             };
@@ -161,14 +163,17 @@ async fn pin_events(mut events: mpsc::UnboundedReceiver<tell::Event>, board: Boa
 }
 
 /// Serves on this thread, for ever.
-fn serve(sources: Sources, mut given: mpsc::UnboundedReceiver<Listeners>) -> io::Result<()> {
+fn serve(
+    sources: Sources,
+    mut given: mpsc::UnboundedReceiver<Listeners>,
+    events: mpsc::UnboundedReceiver<tell::Event>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
-        let events = pin_events(sources.reporter.subscribe(), sources.board.clone());
-        tokio::task::spawn_local(events);
+        tokio::task::spawn_local(pin_events(events, sources.board.clone()));
         let admin = Admin::new(sources);
         tokio::task::spawn_local(admin.clone().keep_sampling());
         let mut accepting: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();

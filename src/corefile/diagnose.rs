@@ -2,6 +2,8 @@
 //! with the line itself and the word marked, everything at once.
 
 use super::source::{Place, Sources};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// One mistake: the operator's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +25,25 @@ impl Diagnostic {
 
 /// The mistakes of one configuration, as they are shown.
 #[derive(Debug)]
-pub struct Mistakes(pub(super) String);
+pub struct Mistakes {
+    /// All of them; at the end how many, where there may be several.
+    pub found: String,
+    counted: bool,
+    /// The directories that were looked into: mending them is a change in one.
+    pub directories: BTreeSet<PathBuf>,
+}
+
+impl Mistakes {
+    /// One that leaves nothing to be read.
+    pub(super) fn only(found: String, directories: BTreeSet<PathBuf>) -> Self {
+        Mistakes { found, counted: false, directories }
+    }
+}
 
 impl std::fmt::Display for Mistakes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.found)?;
+        if self.counted { f.write_str("; nothing is served") } else { Ok(()) }
     }
 }
 
@@ -35,7 +51,11 @@ impl std::error::Error for Mistakes {}
 
 /// Shows all of them, in the order of the file; of several at one word the
 /// first that was found, because the others follow from it.
-pub fn show(mut all: Vec<Diagnostic>, sources: &Sources) -> Mistakes {
+pub fn show(
+    mut all: Vec<Diagnostic>,
+    sources: &Sources,
+    directories: BTreeSet<PathBuf>,
+) -> Mistakes {
     let at = |mistake: &Diagnostic| (mistake.place.file, mistake.place.line, mistake.place.column);
     all.sort_by_key(at);
     all.dedup_by_key(|mistake| at(mistake));
@@ -50,9 +70,8 @@ pub fn show(mut all: Vec<Diagnostic>, sources: &Sources) -> Mistakes {
         out += &format!("{}:{line}:{column}: {wrong}\n", sources.name(place.file));
         out += &format!("  {line} | {text}\n  {margin} | {indent}{mark} {remedy}\n");
     }
-    let count = if all.len() == 1 { "1 mistake".into() } else { format!("{} mistakes", all.len()) };
-    out += &format!("{count}; nothing is served");
-    Mistakes(out)
+    out += &if all.len() == 1 { "1 mistake".into() } else { format!("{} mistakes", all.len()) };
+    Mistakes { found: out, counted: true, directories }
 }
 
 /// A word in quotes may have anything in it.

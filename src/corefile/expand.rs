@@ -190,10 +190,7 @@ impl<'a> Expander<'a> {
             };
             return wrong(format!("there is no snippet and no file '{name}'"), &remedy);
         }
-        let wanted_in = beside(&beside(from, name), "");
-        if wanted_in.is_dir() {
-            self.directories.insert(wanted_in);
-        }
+        self.directories.insert(beside(&beside(from, name), ""));
         let found = match glob::glob(&beside(from, name).to_string_lossy()) {
             Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect(),
             Err(error) => {
@@ -229,6 +226,6 @@ impl<'a> Expander<'a> {
 }
 
 /// A path as written in the file `from`; its directory for an empty name.
-fn beside(from: &Path, name: &str) -> PathBuf {
+pub fn beside(from: &Path, name: &str) -> PathBuf {
     from.parent().unwrap_or(Path::new("")).join(name)
 }

@@ -18,6 +18,7 @@ pub use diagnose::{Mistakes, close_to};
 
 use crate::config::{Plan, Settings};
 use expand::Expander;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -33,8 +34,10 @@ pub struct Corefile {
 
 /// Reads a file and what it imports. `defaults` hold where it says nothing.
 pub fn read(path: &Path, defaults: &Settings) -> Result<Corefile, Mistakes> {
-    let text = expand::read_file(path)
-        .map_err(|told| Mistakes(format!("{}: the file {told}", path.display())))?;
+    let text = expand::read_file(path).map_err(|told| {
+        let place = BTreeSet::from([expand::beside(path, "")]);
+        Mistakes::only(format!("{}: the file {told}", path.display()), place)
+    })?;
     let environment = |name: &str| std::env::var(name).ok();
     understand(path, &text, defaults, Expander::new(&environment, false))
 }
@@ -53,15 +56,20 @@ fn understand(
 ) -> Result<Corefile, Mistakes> {
     let alone = expander.alone;
     let tokens = expander.expand(path, text);
-    let Expander { sources, directories, mut mistakes, .. } = expander;
+    let Expander { sources, mut directories, mut mistakes, .. } = expander;
     let before = mistakes.len();
     let blocks = blocks::parse(tokens, &mut mistakes);
     if mistakes.len() > before {
         // With braces in the wrong places no word means what it seems to.
-        return Err(diagnose::show(mistakes, &sources));
+        return Err(diagnose::show(mistakes, &sources, directories));
     }
+    let beside = RefCell::new(BTreeSet::new());
     let read_file = |path: &Path| {
-        if alone { Err("is not read".to_string()) } else { expand::read_file(path) }
+        if alone {
+            return Err("is not read".to_string());
+        }
+        beside.borrow_mut().insert(expand::beside(path, ""));
+        expand::read_file(path)
     };
     let mut reader = directives::Reader { mistakes: &mut mistakes, read_file: &read_file };
     let sites: Vec<directives::Site> = blocks.iter().map(|block| reader.site(block)).collect();
@@ -69,14 +77,16 @@ fn understand(
         sites::Assembler { sites: &sites, defaults, sources: &sources, mistakes: &mut mistakes };
     let plans = assembler.plans();
     if plans.is_empty() && mistakes.is_empty() {
-        return Err(Mistakes(format!(
+        let told = format!(
             "{}: there is no server block; write one, such as 'distributed.local. {{'",
             path.display()
-        )));
+        );
+        return Err(Mistakes::only(told, directories));
     }
+    directories.append(&mut beside.take());
     if mistakes.is_empty() {
         Ok(Corefile { plans, directories })
     } else {
-        Err(diagnose::show(mistakes, &sources))
+        Err(diagnose::show(mistakes, &sources, directories))
     }
 }

@@ -21,11 +21,13 @@
 
 use super::sockets::Opened;
 use super::steer;
+use crate::tell::Reporter;
 use socket2::{SockFilter, SockRef, Type};
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+use tracing::Level;
 
 /// What the kernel was about to put into a socket is there after this time, and
 /// a handshake that had begun has come to its end: a round trip, and more.
@@ -94,6 +96,8 @@ pub struct Place<'a> {
     pub addr: SocketAddr,
     /// The sockets.
     pub sockets: Vec<&'a Opened>,
+    /// Who is told what becomes of them.
+    pub reporter: &'a Reporter,
 }
 
 impl Place<'_> {
@@ -151,7 +155,8 @@ impl Place<'_> {
             if let Some(udp) = &opened.udp
                 && let Err(error) = steering.attach(&SockRef::from(udp))
             {
-                tracing::debug!("questions at {} are dealt by sender: {error}", self.addr);
+                let text = format!("questions at {} are dealt by sender: {error}", self.addr);
+                self.reporter.line(Level::DEBUG, "dealt_by_sender", text);
             }
             if let Some(tcp) = &opened.tcp {
                 let _ = steer::undo(&SockRef::from(tcp));
@@ -161,7 +166,8 @@ impl Place<'_> {
 
     fn tell(&self, what: &str, done: io::Result<()>) {
         if let Err(error) = done {
-            tracing::warn!("{what} to {} may be lost while it stops: {error}", self.addr);
+            let text = format!("{what} to {} may be lost while it stops: {error}", self.addr);
+            self.reporter.line(Level::WARN, "ports_not_left", text);
         }
     }
 }

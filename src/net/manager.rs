@@ -2,8 +2,10 @@
 //! daemon is ready, reads its configuration again, is well, or stops. Without
 //! `NOTIFY_SOCKET` in the environment nobody is told.
 
+use crate::tell::Reporter;
 use sd_notify::NotifyState;
 use std::time::Duration;
+use tracing::Level;
 
 /// Who started this process and wants to hear how it goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,40 +25,39 @@ impl Manager {
     }
 
     /// Queries are answered, as `status` says.
-    pub fn ready(&self, status: &str) {
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    pub fn ready(&self, status: &str, reporter: &Reporter) {
+        tell(&[NotifyState::Ready, NotifyState::Status(status)], reporter);
     }
 
     /// The configuration is read again; `ready` follows.
-    pub fn reloading(&self) {
+    pub fn reloading(&self, reporter: &Reporter) {
         // Since systemd 253 a reload has to say when it began.
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(_) => tell(&[NotifyState::Reloading]),
+            Ok(now) => tell(&[NotifyState::Reloading, now], reporter),
+            Err(_) => tell(&[NotifyState::Reloading], reporter),
         }
     }
 
     /// What is served has changed, or could not be.
-    pub fn status(&self, status: &str) {
-        tell(&[NotifyState::Status(status)]);
+    pub fn status(&self, status: &str, reporter: &Reporter) {
+        tell(&[NotifyState::Status(status)], reporter);
     }
 
     /// Every worker goes around.
-    pub fn alive(&self) {
-        tell(&[NotifyState::Watchdog]);
+    pub fn alive(&self, reporter: &Reporter) {
+        tell(&[NotifyState::Watchdog], reporter);
     }
 
     /// The end has begun.
-    pub fn stopping(&self) {
-        tell(&[
-            NotifyState::Stopping,
-            NotifyState::Status("stops when what is in flight is answered"),
-        ]);
+    pub fn stopping(&self, reporter: &Reporter) {
+        let status = NotifyState::Status("stops when what is in flight is answered");
+        tell(&[NotifyState::Stopping, status], reporter);
     }
 }
 
-fn tell(words: &[NotifyState<'_>]) {
+fn tell(words: &[NotifyState<'_>], reporter: &Reporter) {
     if let Err(error) = sd_notify::notify(words) {
-        tracing::warn!("the service manager cannot be told {words:?}: {error}");
+        let text = format!("the service manager cannot be told {words:?}: {error}");
+        reporter.line(Level::WARN, "manager_untold", text);
     }
 }

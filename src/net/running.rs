@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tracing::Level;
 
 /// The workers of one plan.
 struct Group {
@@ -103,7 +104,8 @@ impl Running {
         };
         let mut bound = Vec::new();
         for served in plans {
-            bound.push(sockets::bind_all(&served.plan.settings, &running.entrance, &[])?);
+            let (entrance, reporter) = (&running.entrance, running.desk.reporter());
+            bound.push(sockets::bind_all(&served.plan.settings, entrance, &[], reporter)?);
         }
         for (served, listeners) in plans.iter().zip(&bound) {
             let group = running.group(served, listeners)?;
@@ -168,7 +170,8 @@ impl Running {
         let mut bound = Vec::new();
         for Served { plan, .. } in plans {
             let stays = self.groups.iter().any(|group| same_sockets(&group.plan, plan));
-            let bind = || sockets::bind_all(&plan.settings, &self.entrance, &held);
+            let reporter = self.desk.reporter();
+            let bind = || sockets::bind_all(&plan.settings, &self.entrance, &held, reporter);
             let listeners = (!stays).then(bind).transpose()?;
             bound.push(listeners);
         }
@@ -298,7 +301,8 @@ impl Running {
             own.map(|&(addr, service)| {
                 let all = group.sockets.iter().flatten();
                 let here = all.filter(move |(at, opened)| *at == addr && opened.service == service);
-                Place { addr, sockets: here.map(|(_, opened)| opened).collect() }
+                let sockets = here.map(|(_, opened)| opened).collect();
+                Place { addr, sockets, reporter: self.desk.reporter() }
             })
         });
         places.collect()
@@ -311,7 +315,8 @@ impl Running {
             self.shared = false;
         } else if places.iter().all(Place::is_ours_alone) {
             places.iter().for_each(Place::deal);
-            tracing::info!("the ports are ours alone: equal questions meet in one worker");
+            let text = "the ports are ours alone: equal questions meet in one worker";
+            self.desk.reporter().line(Level::INFO, "ports_ours", text.into());
             self.shared = false;
         }
     }
@@ -335,7 +340,8 @@ impl Running {
         let (followed, alone): (Vec<_>, Vec<_>) =
             self.own_places().into_iter().partition(Place::is_shared);
         let most = if !followed.is_empty() {
-            tracing::info!("another process shares the ports: it gets what comes from now on");
+            let text = "another process shares the ports: it gets what comes from now on";
+            self.desk.reporter().line(Level::INFO, "ports_left", text.into());
             followed.iter().for_each(Place::turn_away);
             self.turn(leave::SETTLE).await;
             followed.iter().for_each(Place::begin_no_more);
@@ -362,7 +368,8 @@ impl Running {
         tokio::time::sleep(time).await;
         let silent = self.pulse().silent(leave::PATIENCE).await;
         if silent > 0 {
-            tracing::warn!("{silent} workers do not answer: what waits for them may be lost");
+            let text = format!("{silent} workers do not answer: what waits for them may be lost");
+            self.desk.reporter().line(Level::WARN, "workers_silent", text);
         }
     }
 

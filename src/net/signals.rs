@@ -2,11 +2,13 @@
 
 use super::pulse::Pulse;
 use super::{CannotRun, Manager, Running};
+use crate::tell::Reporter;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::Level;
 
 /// Files are changed in several steps; so much time after the first of them is
 /// enough for the others.
@@ -55,14 +57,18 @@ impl Watchdog {
         }
     }
 
-    async fn look(&self, pulse: &Pulse) {
+    async fn look(&self, pulse: &Pulse, reporter: &Reporter) {
         let patience = self.manager.interval().unwrap_or_default() / 2;
         match pulse.silent(patience).await {
-            0 => self.manager.alive(),
-            silent => tracing::error!(
-                "{silent} of {} workers are stuck: the service manager is not told that all is well",
-                pulse.0.len()
-            ),
+            0 => self.manager.alive(reporter),
+            silent => {
+                let text = format!(
+                    "{silent} of {} workers are stuck: the service manager is not told that all \
+                     is well",
+                    pulse.0.len()
+                );
+                reporter.line(Level::ERROR, "workers_stuck", text);
+            }
         }
     }
 }
@@ -112,7 +118,9 @@ impl Signals {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     Some(error) = running.ended.recv() => return Err(error),
-                    () = watchdog.due() => watchdog.look(&running.pulse()).await,
+                    () = watchdog.due() => {
+                        watchdog.look(&running.pulse(), running.desk().reporter()).await;
+                    },
                 }
             }
         })
@@ -134,7 +142,9 @@ impl Signals {
                         return Ok(Wake::Changed);
                     }
                     Some(error) = running.ended.recv() => return Err(error),
-                    () = watchdog.due() => watchdog.look(&running.pulse()).await,
+                    () = watchdog.due() => {
+                        watchdog.look(&running.pulse(), running.desk().reporter()).await;
+                    },
                     _ = shared.tick(), if running.is_shared() => running.settle(),
                 }
             }
@@ -146,6 +156,7 @@ impl Signals {
     pub fn leave(&mut self, running: &mut Running) {
         let Signals { runtime, terminate, interrupt, watchdog, .. } = self;
         let pulse = running.pulse();
+        let reporter = running.desk().reporter().clone();
         runtime.block_on(async {
             let leaving = running.leave();
             tokio::pin!(leaving);
@@ -154,7 +165,7 @@ impl Signals {
                     () = &mut leaving => return,
                     _ = terminate.recv() => return,
                     _ = interrupt.recv() => return,
-                    () = watchdog.due() => watchdog.look(&pulse).await,
+                    () = watchdog.due() => watchdog.look(&pulse, &reporter).await,
                 }
             }
         });

@@ -6,10 +6,12 @@ use super::batch::report_local;
 use super::handed::{Handed, Share, dealt};
 use super::steer::Steering;
 use crate::config::Settings;
+use crate::tell::Reporter;
 use rand::RngExt;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use tracing::Level;
 
 /// Octets asked for in either direction of a listener's UDP buffers: some ten
 /// milliseconds of traffic at full speed. The system may give less.
@@ -59,6 +61,7 @@ pub struct Listener {
     steering: Option<Steering>,
     /// Sockets there that were open before.
     share: Share,
+    reporter: Reporter,
 }
 
 /// A worker's own sockets on one listening address.
@@ -90,6 +93,7 @@ pub fn bind_all(
     settings: &Settings,
     entrance: &Entrance,
     held: &[(SocketAddr, Service)],
+    reporter: &Reporter,
 ) -> Result<Vec<Listener>, CannotRun> {
     let workers = settings.workers.get();
     let listen = places(settings);
@@ -100,7 +104,8 @@ pub fn bind_all(
         // Where somebody else serves now, that one deals.
         let ours = !entrance.take_over || !share.udp.is_empty();
         let steering = (ours && dealers > 1).then(|| Steering::new(dealers));
-        let listener = Listener { addr, service, workers, steering, share };
+        let listener =
+            Listener { addr, service, workers, steering, share, reporter: reporter.clone() };
         if held.contains(&(addr, service)) {
             found.push(listener);
             continue;
@@ -108,7 +113,8 @@ pub fn bind_all(
         match listener.probe(entrance.take_over) {
             // Every address of a host without IPv6 is every IPv4 address.
             Err(error) if error.is_unsupported() && has_v4_twin(&listen, (addr, service)) => {
-                tracing::info!("this host has no IPv6: nothing listens on {addr}");
+                let text = format!("this host has no IPv6: nothing listens on {addr}");
+                reporter.line(Level::INFO, "no_ipv6", text);
             }
             probed => found.push(Listener { addr: probed?, ..listener }),
         }
@@ -205,7 +211,8 @@ impl Listener {
             report_local(udp, addr.is_ipv6())?;
         }
         if let Some(Err(error)) = self.steering.as_ref().map(|steering| steering.attach(udp)) {
-            tracing::debug!("questions at {addr} are dealt by sender: {error}");
+            let text = format!("questions at {addr} are dealt by sender: {error}");
+            self.reporter.line(Level::DEBUG, "dealt_by_sender", text);
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 //! workers, so that N of them do not say the same N times.
 //!
 //! A worker says what it noticed ([`Reporter`], [`News`]) and goes on: it never
-//! writes to the log itself, and never waits for who does. One thread ([`Desk`])
+//! writes to the log itself, and never waits for who does. Nor does the main
+//! thread once they run, which answers signals and the service manager. One thread ([`Desk`])
 //! makes of all of it what is told: a server's change once ([`states`]), and what
 //! the network can cause once in a while ([`limited`]). Whoever shows events
 //! elsewhere gets the same ones ([`Reporter::subscribe`]).
@@ -26,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long an end waits for the last lines: a log that nobody reads must not
 /// keep the daemon from ending.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Something that was told.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,8 +91,8 @@ impl Reporter {
         Reporter { desk: self.desk.clone(), worker }
     }
 
-    /// A line for the log, and for whoever shows events. `event` is what it is, in a
-    /// word that stays the same.
+    /// A line for the log and, if it is no detail, for whoever shows events. `event`
+    /// is what it is, in a word that stays the same.
     pub fn line(&self, level: Level, event: &'static str, text: String) {
         self.send(News::Line(level, event, text));
     }
@@ -159,7 +160,8 @@ impl Line {
         match self.level {
             Level::ERROR => log!(error),
             Level::WARN => log!(warn),
-            _ => log!(info),
+            Level::INFO => log!(info),
+            _ => log!(debug),
         }
     }
 }
@@ -271,6 +273,9 @@ impl Clerk {
 
     fn tell(&mut self, line: &Line) {
         line.log();
+        if line.level > Level::INFO {
+            return;
+        }
         let at = UNIX_EPOCH.elapsed().map_or(0.0, |since| since.as_secs_f64());
         self.readers.retain(|reader| {
             reader.send(Event { at, level: line.level, text: line.text.clone() }).is_ok()
@@ -326,6 +331,7 @@ mod tests {
         let desk = Desk::open().unwrap();
         desk.reporter().line(Level::INFO, "test", "before".into());
         let mut events = desk.reporter().subscribe();
+        desk.reporter().line(Level::DEBUG, "test", "a detail is for the log alone".into());
         desk.reporter().line(Level::WARN, "test", "after".into());
         drop(desk);
         let event = events.blocking_recv().unwrap();

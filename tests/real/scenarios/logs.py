@@ -1,20 +1,26 @@
 """What the daemon tells: log lines as text and JSON, state changes once, the
 query log with names that mean harm, and dnstap at real and at bad collectors."""
 
+import fcntl
 import json
+import os
 import re
 import select
 import signal
 import socket
 import struct
+import subprocess
+import termios
 import threading
 import time
 
 import dns.message
 import dns.name
+import dns.query
 
 import ask
-from bed import START_TIME, free_port, two
+from bed import END_TIME, LOOPBACK, START_TIME, die_with_parent, free_port, two
+from manager import Manager
 from worlds import A, B, Z, seed
 from .seed import QUESTION, WHOLE, shape
 
@@ -316,6 +322,66 @@ def bad_collectors(bed, check, a, b):
         conn.close()
 
 
+def unread(bed, check, a, b):
+    """A log that nobody read stopped the main thread: it neither ended nor told
+    the service manager that all is well."""
+    manager = Manager(bed.dir, "unread")
+    bed.sockets.append(manager)
+    fifo = bed.dir / "unread.log"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    room = fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    daemon = bed.gathersrv(*two(a, b), "--query-log", "1", under=(
+        "env", f"NOTIFY_SOCKET={manager.path}", "WATCHDOG_USEC=400000",
+        "sh", "-c", f'exec "$0" "$@" 2>{fifo}'))
+    # Twice what there is room for.
+    answered = [ask.datagram(daemon, wire([b"unread"], n)) for n in range(2 * room // 100)]
+    check.that("a full log: every query is answered", all(answered), len(answered))
+    held = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0]
+    check.that("and it is full", held > room - 400, (held, room))
+    for _ in range(3):
+        daemon.send(signal.SIGHUP)
+        check.that("it reads its configuration again", manager.wait("READY=1", 5), manager.told)
+    manager.hear(0.1)
+    check.that("and tells the service manager that all is well",
+               manager.wait("WATCHDOG=1", 5), manager.told)
+    check.same("SIGTERM ends it", daemon.end(), 0)
+    os.close(reader)
+
+
+def gone(bed, check, a, b):
+    """Who read what it prints, or its log, was gone, and it panicked."""
+    port = free_port()
+    for number in (1, 2):
+        reader, writer = os.pipe()
+        os.close(reader)
+        words = [bed.binary, *two(a, b), "--listen", f"{LOOPBACK}:{port}", "--query-log", "1"]
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
+                   ("stdout", "stderr")[number - 1]: writer}
+        child = subprocess.Popen([str(word) for word in words], preexec_fn=die_with_parent,
+                                 stdin=subprocess.DEVNULL, **streams)
+        os.close(writer)
+
+        def answered():
+            query = dns.message.make_query(QUESTION, "SRV")
+            try:
+                return dns.query.udp(query, LOOPBACK, 1, port).answer
+            except (OSError, dns.exception.DNSException):
+                return None
+
+        try:
+            check.that(f"nobody reads stream {number}: it answers", until(answered))
+            child.send_signal(signal.SIGHUP)
+            time.sleep(0.3)
+            check.that(f"nobody reads stream {number}: and goes on", answered())
+            child.terminate()
+            check.same(f"nobody reads stream {number}: it ends in order", child.wait(END_TIME), 0)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait(END_TIME)
+
+
 def wrong_words(bed, check, a, b):
     for words, told in ((["--query-log", "2"], "'1/100'"), (["--query-log", "1/0"], "'1/100'"),
                         (["--dnstap", "/run/x.sock"], "'unix:/run/dnstap.sock'"),
@@ -330,6 +396,8 @@ def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     wrong_words(bed, check, a, b)
     query_log(bed, check, a, b)
+    unread(bed, check, a, b)
+    gone(bed, check, a, b)
     for style in ("text", "json"):
         changes(bed, check, a, b, style)
     real_collector(bed, check, a, b)

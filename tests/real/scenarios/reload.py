@@ -1,16 +1,20 @@
 """The configuration changes a hundred times in thirty seconds under load: good,
-wrong and other files in turn. No query is lost, nothing grows."""
+wrong and other files in turn. No query is lost, nothing grows. What is wrong is
+told once, and noticed when it is mended, wherever that is."""
 
 import os
 import pathlib
 import re
+import resource
 import signal
 import subprocess
 import time
 
 import ask
 from bed import END_TIME, die_with_parent, free_port, two
+from certificates import Authority
 from worlds import A, B, seed
+from .admin import Admin
 from .seed import QUESTION, WHOLE, shape
 
 RELOADS = 100
@@ -40,6 +44,121 @@ def until(condition, seconds=5):
     return condition()
 
 
+def mistakes(daemon):
+    return re.findall(r"\(mistake \d+\)", daemon.said())
+
+
+def told_once(bed, check, a, b):
+    """A wrong configuration was told with every event in its directory, and as
+    if nothing were served; reloads were twice among the page's events."""
+    home, port, at = bed.dir / "once", free_port(), f"127.0.0.1:{free_port()}"
+    home.mkdir()
+    path, good = home / "Corefile", corefile(port, free_port(), a, b)
+    path.write_text(good)
+    daemon = bed.configured(path, port)
+    # The admin server begins with a change, and has that among its events.
+    good = good.replace("  bind", f"  prometheus {at}\n  bind", 1)
+    path.write_text(good)
+    until(lambda: "(change 1)" in daemon.said())
+    admin = Admin(at=at)
+    path.write_text(good.replace("forward .", "forwards ."))
+    until(lambda: mistakes(daemon))
+    for n in range(3):
+        (home / f"other-{n}").write_text("")
+        time.sleep(0.3)
+    check.same("a mistake is told once, whatever else changes beside it", len(mistakes(daemon)), 1)
+    check.that("with what is so: the configuration before it is served",
+               "\n1 mistake; what was served before stays\n" in daemon.said()
+               and "nothing is served" not in daemon.said(), daemon.said())
+    check.same("and counted once", admin.status()["config"]["failures"], 1)
+    daemon.send(signal.SIGHUP)
+    check.that("who asks is told again", until(lambda: len(mistakes(daemon)) == 2), daemon.said())
+    path.write_text(good)
+    check.that("and that all is as before, when it is", until(
+        lambda: "Corefile is again what is served" in daemon.said()), daemon.said())
+    wanted = ["is again what is served", "is not served as it is now (mistake 2)",
+              "is not served as it is now (mistake 1)", "is served as it is now (change 1)"]
+    events = admin.until(lambda status: len(status["events"]) >= len(wanted))["events"]
+    check.that("the page has each once", len(events) == len(wanted) and all(
+        what in event["text"] for what, event in zip(wanted, events)), events)
+    daemon.end()
+
+
+def mended_elsewhere(bed, check, a, b):
+    """What was wrong in a directory that had not been watched was mended, and
+    nobody noticed before SIGHUP."""
+    home, port = bed.dir / "elsewhere", free_port()
+    home.mkdir()
+    path = home / "Corefile"
+    whole = corefile(port, free_port(), a, b)
+    path.write_text(whole)
+    daemon = bed.configured(path, port)
+    path.write_text("import more/zones/all.conf\n")
+    check.that("an import that is not there is told", until(
+        lambda: "there is no file 'more/zones/all.conf'" in daemon.said()), daemon.said())
+    (home / "more").mkdir()
+    # Its directory comes to be, and is seen to, before the next one does.
+    time.sleep(0.5)
+    (home / "more/zones").mkdir()
+    imported = home / "more/zones/all.conf"
+    changed = corefile(port, free_port(), a, b, prefix="c-")
+    imported.write_text(changed.replace("gathersrv ", "gathersv ", 1))
+    check.that("one that is wrong is told", until(
+        lambda: "all.conf:3:3: there is no directive 'gathersv'" in daemon.said()), daemon.said())
+    imported.write_text(changed)
+    name = "c-demo-service-0"
+    check.that("one that is mended is served", until(
+        lambda: name in str(ask.ask(daemon, QUESTION, "SRV").answer)), daemon.said())
+    secure = (f"tls://distributed.local.:{free_port()} {{\n  bind 127.0.0.1\n"
+              f"  tls keys/own.pem keys/own.key\n  gathersrv distributed.local. {{\n"
+              f"    {A} a- {a.at}\n    {B} b- {b.at}\n  }}\n}}\n")
+    secure = secure.replace("keys/", f"{home}/keys/")
+    path.write_text(whole + secure)
+    check.that("a certificate that is not there yet is told", until(
+        lambda: "keys/own.pem: " in daemon.said()), daemon.said())
+    (home / "keys").mkdir()
+    time.sleep(0.5)
+    Authority(home / "keys").certificate("own", "own.example")
+    check.that("and used once it is there", until(
+        lambda: shape(ask.ask(daemon, QUESTION, "SRV")) == WHOLE), daemon.said())
+    watched = pathlib.Path(f"/proc/{daemon.child.pid}/fdinfo")
+    inotify = [text for text in (entry.read_text() for entry in watched.iterdir())
+               if "inotify wd:" in text]
+    check.same("only what is served is watched: two directories",
+               [text.count("inotify wd:") for text in inotify], [2])
+    daemon.end()
+
+
+def without_descriptors(bed, check, a, b):
+    """The admin server could not take its new addresses, and a configuration that
+    was served was said to be turned down."""
+    home, port, at = bed.dir / "few", free_port(), f"127.0.0.1:{free_port()}"
+    home.mkdir()
+    path, other = home / "Corefile", free_port()
+    good = corefile(port, other, a, b, prefix="c-")
+    path.write_text(corefile(port, other, a, b))
+    daemon = bed.configured(path, port)
+    pid = daemon.child.pid
+    held = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    # One more: to listen, and not to hand that on.
+    limit = next(n for n in range(1, 1 << 16) if n not in held) + 1
+    _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, most))
+    path.write_text(good.replace("  bind", f"  prometheus {at}\n  bind", 1))
+    check.that("out of files, the admin server stays as it was", until(
+        lambda: "the admin server stays as it was: " in daemon.said()), daemon.said())
+    check.that("the rest is served, and said to be",
+               until(lambda: "(change 1)" in daemon.said()) and not mistakes(daemon), daemon.said())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+    # A worker may have wanted a socket meanwhile.
+    check.that("which it is", until(
+        lambda: "c-demo-service-0" in str(ask.ask(daemon, QUESTION, "SRV").answer)), daemon.said())
+    daemon.send(signal.SIGHUP)
+    check.that("SIGHUP tries again", until(lambda: "(change 2)" in daemon.said()), daemon.said())
+    check.same("and then it is there", Admin(at=at).get("/health")[0], 200)
+    check.same("SIGTERM ends it", daemon.end(), 0)
+
+
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     by_flags = bed.gathersrv(*two(a, b))
@@ -48,6 +167,9 @@ def run(bed, check):
                until(lambda: "says what it said before" in by_flags.said()), by_flags.said())
     check.same("and it serves on", shape(ask.ask(by_flags, QUESTION, "SRV")), WHOLE)
     by_flags.end()
+    told_once(bed, check, a, b)
+    mended_elsewhere(bed, check, a, b)
+    without_descriptors(bed, check, a, b)
     port, other, third = free_port(), free_port(), free_port()
     path = bed.dir / "Corefile"
     whole = corefile(port, other, a, b)
