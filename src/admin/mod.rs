@@ -7,6 +7,7 @@
 //! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
 //! JSON ([`teller`]), and on the [`page`] that shows the same.
 
+mod asked;
 pub mod board;
 mod history;
 mod ledger;

@@ -98,6 +98,9 @@ impl State {
             return plain(StatusCode::OK, "ready\n");
         }
         let mut dead = String::new();
+        if self.ledger.silent > 0 {
+            dead += "workers do not answer: what they serve is as it was when they last did\n";
+        }
         for account in self.ledger.accounts.iter().filter(|account| !account.is_forward) {
             for cluster in &account.clusters {
                 let why = match self.watch.cluster(account, cluster).0 {
