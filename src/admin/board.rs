@@ -20,6 +20,8 @@ pub fn unix(time: SystemTime) -> f64 {
 pub struct Pinned {
     /// Where the configuration comes from.
     pub source: String,
+    /// When the daemon started.
+    pub started: SystemTime,
     /// When the one that is served was read.
     pub loaded: SystemTime,
     /// How often another one was taken up.
@@ -57,9 +59,11 @@ pub fn in_words(plans: &[Plan]) -> String {
 impl Board {
     /// A board of what is served at the start.
     pub fn new(source: String, plans: &[Plan]) -> Self {
+        let now = SystemTime::now();
         Board(Arc::new(Mutex::new(Pinned {
             source,
-            loaded: SystemTime::now(),
+            started: now,
+            loaded: now,
             reloads: 0,
             failures: 0,
             last_error: None,

@@ -10,9 +10,12 @@
 mod asked;
 pub mod board;
 mod history;
+mod host;
 mod ledger;
 mod metrics;
 mod page;
+mod ready;
+mod room;
 mod server;
 pub mod status;
 mod teller;
