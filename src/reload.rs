@@ -5,13 +5,12 @@
 
 use crate::admin::{self, Sources, board::Board};
 use crate::cli::Written;
-use crate::config::Plan;
+use crate::config::{AdminAt, Plan};
 use crate::net::{CannotRun, Running, Served};
 use crate::run::{self, Failure, Read, warn};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
@@ -83,7 +82,7 @@ impl Reloader {
         &mut self,
         running: &Running,
         plans: &[Plan],
-        admin: &[SocketAddr],
+        admin: &[AdminAt],
     ) -> Result<(), CannotRun> {
         let source = match &self.written {
             Written::Flags(_) => "flags".into(),
@@ -98,8 +97,8 @@ impl Reloader {
         };
         let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
-        for addr in shown.addresses() {
-            println!("admin on {addr}");
+        for at in shown.addresses() {
+            println!("{at}");
         }
         self.shown = Some((board, shown));
         Ok(())
@@ -172,7 +171,7 @@ impl Reloader {
         if meaning == self.served {
             return Ok(false);
         }
-        let admin = run::admin_addresses(&read.plans);
+        let admin = AdminAt::of(&read.plans);
         let plans = read.plans.into_iter().map(Served::load);
         let plans: Vec<Served> = plans.collect::<Result<_, _>>()?;
         let listeners = self.shown.as_ref().map(|(_, shown)| shown.listen(&admin)).transpose()?;

@@ -1,7 +1,7 @@
 //! What each command does, from the command line to the exit code.
 
 use crate::cli::{self, CliError, Command, Demo, Question, Written, man};
-use crate::config::{self, ConfigError, Plan};
+use crate::config::{self, AdminAt, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
@@ -188,7 +188,7 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     read.plans.iter().for_each(warn);
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
-    let admin = admin_addresses(&read.plans);
+    let admin = AdminAt::of(&read.plans);
     let take_over = read.plans.iter().any(|plan| plan.settings.take_over);
     let mut running = Running::start(&load(read.plans)?, Entrance { handed, take_over })?;
     let plans = running.plans();
@@ -222,11 +222,6 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     signals.leave(&mut running);
     running.stop();
     Ok(())
-}
-
-/// Where the admin server is to be reached, by all plans together.
-pub(crate) fn admin_addresses(plans: &[Plan]) -> Vec<SocketAddr> {
-    plans.iter().flat_map(|plan| plan.settings.admin.clone()).collect()
 }
 
 /// What is served, and whether that is what is written, in a line.
@@ -264,7 +259,8 @@ pub(crate) fn warn(plan: &Plan) {
 }
 
 fn check(written: Written) -> Result<(), Failure> {
-    for plan in read(&written)?.plans {
+    let plans = read(&written)?.plans;
+    for plan in &plans {
         Served::load(plan.clone())?;
         for line in plan.summary().iter().chain(&plan.policies()) {
             println!("{line}");
@@ -272,6 +268,9 @@ fn check(written: Written) -> Result<(), Failure> {
         for warning in &plan.warnings {
             println!("warning: {warning}");
         }
+    }
+    for at in AdminAt::of(&plans) {
+        println!("{at}");
     }
     Ok(())
 }

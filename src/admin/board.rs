@@ -2,7 +2,7 @@
 //! what is configured, how changes of that went, and what happened.
 
 use super::status::{Event, Level};
-use crate::config::Plan;
+use crate::config::{AdminAt, Plan};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -52,6 +52,9 @@ pub fn in_words(plans: &[Plan]) -> String {
         for warning in &plan.warnings {
             words += &format!("warning: {warning}\n");
         }
+    }
+    for at in AdminAt::of(plans) {
+        words += &format!("{at}\n");
     }
     words
 }

@@ -7,6 +7,7 @@ use super::room::{Held, Number, Room};
 use super::teller::Told;
 use super::watch::Watch;
 use super::{Sources, host, metrics, page, ready};
+use crate::config::Shows;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -14,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -66,11 +68,14 @@ pub struct Admin {
     policy: Rc<str>,
 }
 
+/// What is shown at an address; open connections notice when that changes.
+pub type Scope = Rc<Cell<Shows>>;
+
 /// A connection, as its requests need to know it.
-#[derive(Clone)]
 struct Link {
     number: Number,
     local: Option<IpAddr>,
+    scope: Scope,
 }
 
 /// An answer, but for its headers.
@@ -88,6 +93,9 @@ struct Reply {
 const AGAIN: u64 = 5;
 
 const FULL: &str = "too many are reading this already: ask again in a few seconds\n";
+
+const PROBES: &str = "there are /health and /ready; 'prometheus' in the Corefile, or --admin, has \
+    the rest at an address of its own\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -162,12 +170,13 @@ impl Admin {
     }
 
     /// Accepts connections for ever.
-    pub async fn accept(self, listener: TcpListener) {
+    pub async fn accept(self, listener: TcpListener, scope: Scope) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let admin = self.clone();
-                    self.room.admit(|number| admin.serve(stream, number));
+                    let local = stream.local_addr().ok().map(|addr| addr.ip());
+                    let (admin, scope) = (self.clone(), scope.clone());
+                    self.room.admit(|number| admin.serve(stream, Link { number, local, scope }));
                 }
                 Err(error) => {
                     tracing::debug!("admin: cannot accept a connection: {error}");
@@ -177,8 +186,7 @@ impl Admin {
         }
     }
 
-    async fn serve(self, stream: TcpStream, number: Number) {
-        let link = Link { number, local: stream.local_addr().ok().map(|addr| addr.ip()) };
+    async fn serve(self, stream: TcpStream, link: Link) {
         let answer = |request| self.answer(&link, request);
         let mut connection = pin!(
             http1::Builder::new()
@@ -231,7 +239,11 @@ impl Admin {
     }
 
     async fn reply(&self, link: &Link, path: &str, query: Option<&str>) -> Reply {
+        let probes = link.scope.get() == Shows::Probes;
         match path {
+            _ if probes && !matches!(path, "/health" | "/ready") => {
+                plain(StatusCode::NOT_FOUND, PROBES)
+            }
             "/" => Reply { kind: "text/html; charset=utf-8", ..plain(StatusCode::OK, page::PAGE) },
             "/health" => plain(StatusCode::OK, "ok\n"),
             "/ready" => {
