@@ -5,14 +5,13 @@
 
 use crate::admin::{self, Sources, board::Board};
 use crate::cli::Written;
-use crate::config::Plan;
+use crate::config::{AdminAt, Plan};
 use crate::net::{CannotRun, Running, Served};
 use crate::run::{self, Failure, Read};
 use crate::tell::Reporter;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use tracing::Level;
@@ -94,7 +93,7 @@ impl Reloader {
         &mut self,
         running: &Running,
         plans: &[Plan],
-        admin: &[SocketAddr],
+        admin: &[AdminAt],
     ) -> Result<(), CannotRun> {
         let source = match &self.written {
             Written::Flags(_) => "flags".into(),
@@ -109,8 +108,8 @@ impl Reloader {
         };
         let mut shown = admin::Running::new(sources, running.takes_over());
         shown.serve(shown.listen(admin)?)?;
-        for addr in shown.addresses() {
-            run::say(&format!("admin on {addr}"));
+        for at in shown.addresses() {
+            run::say(&at.to_string());
         }
         self.shown = Some((board, shown));
         Ok(())
@@ -241,7 +240,7 @@ impl Reloader {
         running: &mut Running,
         told: &Reporter,
     ) -> Result<(), Failure> {
-        let admin = run::admin_addresses(&plans);
+        let admin = AdminAt::of(&plans);
         let plans = plans.into_iter().map(Served::load);
         let plans: Vec<Served> = plans.collect::<Result<_, _>>()?;
         let listeners = self.shown.as_ref().map(|(_, shown)| shown.listen(&admin)).transpose()?;

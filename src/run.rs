@@ -1,7 +1,7 @@
 //! What each command does, from the command line to the exit code.
 
 use crate::cli::{self, CliError, Command, Demo, Question, Written, man};
-use crate::config::{self, ConfigError, Plan};
+use crate::config::{self, AdminAt, ConfigError, Plan};
 use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
@@ -212,7 +212,7 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     read.plans.iter().flat_map(warnings).for_each(|warning| tracing::warn!("{warning}"));
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
-    let admin = admin_addresses(&read.plans);
+    let admin = AdminAt::of(&read.plans);
     let take_over = read.plans.iter().any(|plan| plan.settings.take_over);
     let mut running = Running::start(&load(read.plans)?, Entrance { handed, take_over })?;
     let plans = running.plans();
@@ -258,11 +258,6 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the admin server is to be reached, by all plans together.
-pub(crate) fn admin_addresses(plans: &[Plan]) -> Vec<SocketAddr> {
-    plans.iter().flat_map(|plan| plan.settings.admin.clone()).collect()
-}
-
 /// What is served, and whether that is what is written, in a line.
 fn status(running: &Running, reloader: &Reloader) -> String {
     let plans = running.plans();
@@ -296,7 +291,8 @@ pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
 }
 
 fn check(written: Written) -> Result<(), Failure> {
-    for plan in read(&written)?.plans {
+    let plans = read(&written)?.plans;
+    for plan in &plans {
         Served::load(plan.clone())?;
         for line in plan.summary().iter().chain(&plan.policies()) {
             say(line);
@@ -304,6 +300,9 @@ fn check(written: Written) -> Result<(), Failure> {
         for warning in &plan.warnings {
             say(&format!("warning: {warning}"));
         }
+    }
+    for at in AdminAt::of(&plans) {
+        println!("{at}");
     }
     Ok(())
 }

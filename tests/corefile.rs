@@ -91,8 +91,13 @@ fn what_is_added_here_is_in_the_plan() {
     let by_flags = |more: &[&'static str]| common::plan(&[shared.as_flattened(), more].concat());
     assert_eq!(plan.summary(), by_flags(&[]).summary());
     assert_eq!(plan.servers, by_flags(&[]).servers);
-    let admin: Vec<String> = plan.settings.admin.iter().map(|addr| addr.to_string()).collect();
-    assert_eq!(admin, ["127.0.0.1:9154", "[::]:8080", "[::1]:8181"]);
+    let admin: Vec<String> = plan.settings.admin.iter().map(|at| at.to_string()).collect();
+    let wanted = [
+        "admin on 127.0.0.1:9154",
+        "health and readiness on [::]:8080",
+        "health and readiness on [::1]:8181",
+    ];
+    assert_eq!(admin, wanted);
     assert_eq!(plan.settings.lame_duck, Duration::from_secs(5));
     assert_eq!(plan.settings.allow, by_flags(&[]).settings.allow);
     let taps = |plan: &Plan| (plan.settings.query_log, plan.settings.dnstap.clone());

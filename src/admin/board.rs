@@ -3,7 +3,7 @@
 //! beside it, as it is told ([`crate::tell`]).
 
 use super::status::{Event, Level};
-use crate::config::Plan;
+use crate::config::{AdminAt, Plan};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,6 +21,8 @@ pub fn unix(time: SystemTime) -> f64 {
 pub struct Pinned {
     /// Where the configuration comes from.
     pub source: String,
+    /// When the daemon started.
+    pub started: SystemTime,
     /// When the one that is served was read.
     pub loaded: SystemTime,
     /// How often another one was taken up.
@@ -52,15 +54,20 @@ pub fn in_words(plans: &[Plan]) -> String {
             words += &format!("warning: {warning}\n");
         }
     }
+    for at in AdminAt::of(plans) {
+        words += &format!("{at}\n");
+    }
     words
 }
 
 impl Board {
     /// A board of what is served at the start.
     pub fn new(source: String, plans: &[Plan]) -> Self {
+        let now = SystemTime::now();
         Board(Arc::new(Mutex::new(Pinned {
             source,
-            loaded: SystemTime::now(),
+            started: now,
+            loaded: now,
             reloads: 0,
             failures: 0,
             last_error: None,

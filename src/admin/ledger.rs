@@ -2,13 +2,14 @@
 //! configuration, and begin at nothing; what they had counted stays in here, so
 //! that no sum ever becomes smaller while its zone is served.
 
-use crate::config::{Plan, Server};
-use crate::engine::meters::{Latency, Meter};
-use crate::engine::{Counters, ServerVitals, State};
+use super::asked::{self, ServerAccount};
+use crate::config::Plan;
+use crate::engine::Counters;
+use crate::engine::meters::Meter;
 use crate::net::roster::WorkerVitals;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A worker that has not said anything so many times is gone; until then it goes
 /// on where it was.
@@ -36,25 +37,6 @@ pub struct Account {
     pub clusters: Vec<ClusterName>,
     /// The counts.
     pub meter: Meter,
-}
-
-/// How a server is, all workers together.
-#[derive(Debug, Clone)]
-pub struct ServerAccount {
-    /// Where it is, and how it is asked.
-    pub server: Server,
-    /// Whether it answers.
-    pub state: State,
-    /// When that began.
-    pub since: Option<SystemTime>,
-    /// When it was last heard.
-    pub heard: Option<SystemTime>,
-    /// The round-trip time of who heard it last.
-    pub rtt: Option<Duration>,
-    /// Some worker asks it over TCP because of forgers.
-    pub besieged: bool,
-    /// How long its answers took.
-    pub latency: Latency,
 }
 
 /// What is so at the moment, all workers together.
@@ -91,6 +73,9 @@ pub struct Ledger {
     pub servers: HashMap<String, ServerAccount>,
     /// What is so at the moment.
     pub gauges: Gauges,
+    /// Groups of workers of which none has answered. What they serve is as it was
+    /// when they last did.
+    pub silent: usize,
     /// The plans that are served, and which account each of their zones and
     /// forwards has.
     plans: Vec<(Arc<Plan>, Vec<usize>)>,
@@ -156,38 +141,61 @@ impl<'a> Known<'a> {
 impl Ledger {
     /// Takes in what the workers say.
     pub fn take(&mut self, now: SystemTime, told: Vec<Vec<WorkerVitals>>) {
+        self.silent = told.iter().filter(|group| group.is_empty()).count();
         let told: Vec<WorkerVitals> = told.into_iter().flatten().collect();
         self.open_accounts(&told);
         self.gauges = Gauges::default();
-        let mut servers: HashMap<String, (Server, Vec<ServerVitals>)> = HashMap::new();
+        let mut servers = HashMap::new();
         for worker in told {
             self.add(&worker);
-            for (server, vitals) in worker.engine.plan.servers.iter().zip(&worker.engine.servers) {
-                let known = servers.entry(server.to_string());
-                known.or_insert((server.clone(), Vec::new())).1.push(vitals.clone());
-            }
+            let before = self.last.get(&worker.worker).map(|(_, before)| before);
+            asked::gather(&mut servers, before, &worker);
             self.last.insert(worker.worker, (self.turn, worker));
         }
         self.turn += 1;
-        let turn = self.turn;
-        self.last.retain(|_, (seen, _)| turn - *seen <= STUCK);
-        let accounts = servers.into_iter().map(|(name, (server, vitals))| {
-            let before = self.servers.get(&name);
-            let account = ServerAccount::of(now, server, &vitals, before);
+        if self.silent == 0 {
+            let turn = self.turn;
+            self.last.retain(|_, (seen, _)| turn - *seen <= STUCK);
+        }
+        let before = std::mem::take(&mut self.servers);
+        let accounts = servers.into_iter().map(|(name, told)| {
+            let account = ServerAccount::of(now, &told, before.get(&name));
             (name, account)
         });
         self.servers = accounts.collect();
+        if self.silent > 0 {
+            let asked = self.plans.iter().flat_map(|(plan, _)| &plan.servers);
+            let asked: HashSet<String> = asked.map(ToString::to_string).collect();
+            for (name, known) in before.into_iter().filter(|(name, _)| asked.contains(name)) {
+                self.servers.entry(name).or_insert(known);
+            }
+        }
+    }
+
+    /// The plans that are served: those that workers tell of, and those that
+    /// silent workers may.
+    fn served(&self, told: &[WorkerVitals]) -> Vec<Arc<Plan>> {
+        let among = |plans: &[Arc<Plan>], plan| plans.iter().any(|known| Arc::ptr_eq(known, plan));
+        let mut plans: Vec<Arc<Plan>> = Vec::new();
+        if self.silent > 0 {
+            // One that a worker served before, and does not now, is nobody's.
+            let last = told.iter().filter_map(|worker| self.last.get(&worker.worker));
+            let left: Vec<Arc<Plan>> = last.map(|(_, last)| last.engine.plan.clone()).collect();
+            let known = self.plans.iter().map(|(plan, _)| plan);
+            plans.extend(known.filter(|plan| !among(&left, plan)).cloned());
+        }
+        for worker in told {
+            if !among(&plans, &worker.engine.plan) {
+                plans.push(worker.engine.plan.clone());
+            }
+        }
+        plans
     }
 
     /// Sees to it that everything the workers serve has its account, and nothing
     /// else has.
     fn open_accounts(&mut self, told: &[WorkerVitals]) {
-        let mut plans: Vec<Arc<Plan>> = Vec::new();
-        for worker in told {
-            if !plans.iter().any(|plan| Arc::ptr_eq(plan, &worker.engine.plan)) {
-                plans.push(worker.engine.plan.clone());
-            }
-        }
+        let plans = self.served(told);
         let same = |((known, _), plan): (&(Arc<Plan>, _), &Arc<Plan>)| Arc::ptr_eq(known, plan);
         if plans.len() == self.plans.len() && self.plans.iter().zip(&plans).all(same) {
             return;
@@ -263,51 +271,6 @@ impl Ledger {
         cluster: &'a ClusterName,
     ) -> impl Iterator<Item = &'a ServerAccount> {
         cluster.servers.iter().filter_map(|name| self.servers.get(name))
-    }
-}
-
-impl ServerAccount {
-    /// What workers know of a server, brought together: it is out if some worker
-    /// has taken it out and no other has heard of it since.
-    fn of(
-        now: SystemTime,
-        server: Server,
-        vitals: &[ServerVitals],
-        before: Option<&ServerAccount>,
-    ) -> Self {
-        let heard = vitals.iter().filter_map(|one| Some((one.heard?, one)));
-        let (heard, latest) = match heard.min_by_key(|(ago, _)| *ago) {
-            Some((ago, latest)) => (Some(ago), Some(latest)),
-            None => (None, None),
-        };
-        let out = vitals.iter().filter(|one| one.state == State::Out);
-        let out = out.filter_map(|one| one.since).max();
-        let state = match (out, heard) {
-            (Some(out), heard) if heard.is_none_or(|heard| heard >= out) => State::Out,
-            (_, Some(_)) => State::Up,
-            (_, None) => State::Unknown,
-        };
-        let at = |ago: Duration| now.checked_sub(ago);
-        let since = match (state, before) {
-            (_, Some(before)) if before.state == state => before.since,
-            (State::Out, _) => out.and_then(at),
-            (State::Up, None) => vitals.iter().filter_map(|one| one.since).max().and_then(at),
-            (State::Up, Some(_)) => Some(now),
-            (State::Unknown, _) => None,
-        };
-        let mut latency = Latency::default();
-        for one in vitals {
-            latency.add_between(&Latency::default(), &one.latency);
-        }
-        ServerAccount {
-            server,
-            state,
-            since,
-            heard: heard.and_then(at),
-            rtt: latest.and_then(|latest| latest.rtt),
-            besieged: vitals.iter().any(|one| one.besieged),
-            latency,
-        }
     }
 }
 
@@ -404,30 +367,56 @@ mod tests {
         assert_eq!(ledger.accounts.len(), 1);
     }
 
-    fn server(state: State, since: u64, heard: Option<u64>) -> ServerVitals {
-        ServerVitals {
-            state,
-            since: Some(Duration::from_secs(since)),
-            heard: heard.map(Duration::from_secs),
-            rtt: None,
-            besieged: false,
-            latency: Latency::default(),
+    #[test]
+    fn workers_that_were_silent_for_a_while_took_their_zone_and_its_sums_along() {
+        let (mut one, mut two) = (Engine::new(plan(&A), [1; 32]), Engine::new(plan(&B), [2; 32]));
+        let mut ledger = Ledger::default();
+        ask(&mut one, b'a', 2);
+        ask(&mut two, b'b', 3);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+        for turn in 0..STUCK + 2 {
+            ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], Vec::new()]);
+            assert_eq!(queries(&ledger, "b."), Some(3), "turn {turn}");
         }
+        assert_eq!((ledger.silent, ledger.accounts.len(), ledger.servers.len()), (1, 2, 2));
+        ledger.take(SystemTime::now(), vec![Vec::new(), Vec::new()]);
+        assert_eq!((ledger.silent, queries(&ledger, "a.")), (2, Some(2)));
+        ask(&mut two, b'b', 1);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+        assert_eq!((queries(&ledger, "a."), queries(&ledger, "b.")), (Some(2), Some(4)));
+        assert_eq!((ledger.silent, ledger.counters.answered), (0, 6));
+        // Both speak, and one of the zones is gone.
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)]]);
+        assert_eq!((queries(&ledger, "b."), ledger.servers.len()), (None, 1));
     }
 
     #[test]
-    fn a_server_is_out_unless_some_worker_has_heard_it_since() {
-        let named = || Server::from(std::net::SocketAddr::from(([10, 8, 0, 1], 53)));
-        let of = |vitals: &[ServerVitals]| {
-            ServerAccount::of(SystemTime::now(), named(), vitals, None).state
+    fn a_zone_that_was_changed_away_stayed_because_others_were_silent() {
+        let (mut one, two) = (Engine::new(plan(&A), [1; 32]), Engine::new(plan(&B), [2; 32]));
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+        one.set_plan(Time::default(), plan(&["--forward", ". 10.8.0.9"]), &mut Outbox::default());
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], Vec::new()]);
+        let names: Vec<&str> = ledger.accounts.iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names.contains(&"b.") && names.contains(&"."), "{names:?}");
+    }
+
+    #[test]
+    fn what_workers_had_measured_of_a_server_went_with_them() {
+        let engine = Engine::new(plan(&A), [1; 32]);
+        let measured = |worker, count| {
+            let mut vitals = vitals(worker, &engine);
+            vitals.engine.servers[0].latency.buckets[3] = count;
+            vitals.engine.servers[0].latency.micros = count * 1000;
+            vitals
         };
-        let out = server(State::Out, 10, Some(12));
-        assert_eq!(of(std::slice::from_ref(&out)), State::Out);
-        assert_eq!(of(&[out.clone(), server(State::Up, 60, Some(11))]), State::Out);
-        assert_eq!(of(&[out, server(State::Up, 60, Some(1))]), State::Up);
-        assert_eq!(
-            of(&[ServerVitals { since: None, ..server(State::Unknown, 0, None) }]),
-            State::Unknown
-        );
+        let sum = |ledger: &Ledger| ledger.servers["10.8.0.1:53"].latency;
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::now(), vec![vec![measured(0, 5)], vec![measured(1, 7)]]);
+        ledger.take(SystemTime::now(), vec![vec![measured(0, 6)], vec![measured(1, 7)]]);
+        assert_eq!((sum(&ledger).buckets[3], sum(&ledger).micros), (13, 13_000));
+        ledger.take(SystemTime::now(), vec![vec![measured(0, 8)]]);
+        assert_eq!((sum(&ledger).buckets[3], sum(&ledger).micros), (15, 15_000));
     }
 }

@@ -13,7 +13,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
 
 /// The zone that questions for none are counted under.
 const NO_ZONE: &str = "none";
@@ -27,7 +26,6 @@ struct Exposition {
     ledger: Ledger,
     pinned: Pinned,
     taps: TapCounts,
-    started: SystemTime,
     process: Option<Process>,
 }
 
@@ -58,11 +56,11 @@ impl Process {
 }
 
 /// The text.
-pub fn text(sources: &Sources, ledger: Ledger, started: SystemTime) -> Result<String, fmt::Error> {
+pub fn text(sources: &Sources, ledger: Ledger) -> Result<String, fmt::Error> {
     let (pinned, taps) = (sources.board.read(), sources.taps.clone());
     let process = Process::this();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Exposition { ledger, pinned, taps, started, process }));
+    registry.register_collector(Box::new(Exposition { ledger, pinned, taps, process }));
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry)?;
     Ok(text)
@@ -355,7 +353,7 @@ impl Exposition {
     }
 
     fn process(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let started = unix(self.started);
+        let started = unix(self.pinned.started);
         gauge(out, "process_start_time_seconds", "When the process started", started)?;
         let Some(process) = self.process else { return Ok(()) };
         for (name, help, value) in [

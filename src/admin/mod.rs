@@ -7,24 +7,30 @@
 //! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
 //! JSON ([`teller`]), and on the [`page`] that shows the same.
 
+mod asked;
 pub mod board;
 mod history;
+mod host;
 mod ledger;
 mod metrics;
 mod page;
+mod ready;
+mod room;
 mod server;
 pub mod status;
 mod teller;
 mod watch;
 
+use crate::config::AdminAt;
 use crate::net::CannotRun;
 use crate::net::roster::Roster;
 use crate::tap::TapCounts;
 use crate::tell::{self, Reporter};
 use board::Board;
-use server::Admin;
+use server::{Admin, Scope};
 use socket2::{Domain, Protocol, Socket, Type};
 use status::Level;
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::sync::mpsc;
@@ -47,7 +53,7 @@ pub struct Sources {
 }
 
 /// Addresses as configured, and who listens there.
-pub struct Listeners(Vec<(SocketAddr, TcpListener)>);
+pub struct Listeners(Vec<(AdminAt, TcpListener)>);
 
 /// The admin thread, from outside. It begins with the first address there is to
 /// listen on, and ends with the process.
@@ -81,11 +87,11 @@ fn bind_here(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 impl Listeners {
     fn of(&self, addr: SocketAddr) -> Option<&TcpListener> {
-        self.0.iter().find(|(known, _)| *known == addr).map(|(_, listener)| listener)
+        self.0.iter().find(|(known, _)| known.addr == addr).map(|(_, listener)| listener)
     }
 
     fn try_clone(&self) -> io::Result<Self> {
-        let copies = self.0.iter().map(|(addr, listener)| Ok((*addr, listener.try_clone()?)));
+        let copies = self.0.iter().map(|(at, listener)| Ok((*at, listener.try_clone()?)));
         Ok(Listeners(copies.collect::<io::Result<_>>()?))
     }
 }
@@ -99,17 +105,14 @@ impl Running {
 
     /// Listens on these addresses, and keeps the sockets of those it has. What
     /// is served does not change before [`Self::serve`].
-    pub fn listen(&self, wanted: &[SocketAddr]) -> Result<Listeners, CannotRun> {
+    pub fn listen(&self, wanted: &[AdminAt]) -> Result<Listeners, CannotRun> {
         let mut listeners = Listeners(Vec::new());
-        for &addr in wanted {
-            if listeners.of(addr).is_some() {
-                continue;
-            }
-            let listener = match self.held.of(addr) {
+        for at in AdminAt::together(wanted.iter().copied()) {
+            let listener = match self.held.of(at.addr) {
                 Some(listener) => listener.try_clone().map_err(CannotRun::start)?,
-                None => bind(addr, self.shared).map_err(|why| CannotRun::admin(addr, why))?,
+                None => bind(at.addr, self.shared).map_err(|why| CannotRun::admin(at.addr, why))?,
             };
-            listeners.0.push((addr, listener));
+            listeners.0.push((at, listener));
         }
         Ok(listeners)
     }
@@ -145,8 +148,11 @@ impl Running {
     }
 
     /// Where it listens; ports the system picked are filled in.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.held.0.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+    pub fn addresses(&self) -> Vec<AdminAt> {
+        let bound = |(at, listener): &(AdminAt, TcpListener)| {
+            Some(AdminAt { addr: listener.local_addr().ok()?, shows: at.shows })
+        };
+        self.held.0.iter().filter_map(bound).collect()
     }
 }
 
@@ -176,23 +182,25 @@ fn serve(
         tokio::task::spawn_local(pin_events(events, sources.board.clone()));
         let admin = Admin::new(sources);
         tokio::task::spawn_local(admin.clone().keep_sampling());
-        let mut accepting: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
+        let mut accepting: Vec<(SocketAddr, Scope, JoinHandle<()>)> = Vec::new();
         while let Some(listeners) = given.recv().await {
-            accepting.retain(|(addr, task)| {
+            accepting.retain(|(addr, _, task)| {
                 let stays = listeners.of(*addr).is_some();
                 if !stays {
                     task.abort();
                 }
                 stays
             });
-            for (addr, listener) in listeners.0 {
-                if accepting.iter().any(|(known, _)| *known == addr) {
+            for (AdminAt { addr, shows }, listener) in listeners.0 {
+                if let Some((_, scope, _)) = accepting.iter().find(|(known, ..)| *known == addr) {
+                    scope.set(shows);
                     continue;
                 }
                 listener.set_nonblocking(true)?;
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let task = tokio::task::spawn_local(admin.clone().accept(listener));
-                accepting.push((addr, task));
+                let scope = Scope::new(Cell::new(shows));
+                let task = admin.clone().accept(listener, scope.clone());
+                accepting.push((addr, scope, tokio::task::spawn_local(task)));
             }
         }
         Ok(())

@@ -3,10 +3,11 @@
 
 use super::history::History;
 use super::ledger::Ledger;
-use super::status::ClusterState;
+use super::room::{Held, Number, Room};
 use super::teller::Told;
 use super::watch::Watch;
-use super::{Sources, metrics, page};
+use super::{Sources, host, metrics, page, ready};
+use crate::config::Shows;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
@@ -14,11 +15,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 /// How often the workers are asked how they are.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,15 +31,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// What is asked for sooner after that is answered from what was said then.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// Connections at once: a few browsers and scrapers.
-const CONNECTIONS: usize = 64;
-
 /// How long a connection may say nothing.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long a connection lasts, whatever is said on it: who reads slowly makes
-/// room for others.
-const LONGEST: Duration = Duration::from_secs(600);
+/// A connection takes no more requests after this time, ...
+const LONG: Duration = Duration::from_secs(50);
+
+/// ... and has this long to read its last answer.
+const LAST: Duration = Duration::from_secs(10);
 
 /// Octets of a request's head.
 const HEAD: usize = 16 << 10;
@@ -48,7 +52,8 @@ struct State {
     ledger: Ledger,
     history: History,
     watch: Watch,
-    started: SystemTime,
+    /// When sampling began.
+    begun: SystemTime,
     start: Instant,
     sampled: Option<Instant>,
 }
@@ -56,9 +61,21 @@ struct State {
 /// The server, on every address it listens on.
 #[derive(Clone)]
 pub struct Admin {
+    /// For what can be told without waiting for the workers.
+    sources: Sources,
     state: Rc<Mutex<State>>,
-    room: Rc<Semaphore>,
+    room: Room,
     policy: Rc<str>,
+}
+
+/// What is shown at an address; open connections notice when that changes.
+pub type Scope = Rc<Cell<Shows>>;
+
+/// A connection, as its requests need to know it.
+struct Link {
+    number: Number,
+    local: Option<IpAddr>,
+    scope: Scope,
 }
 
 /// An answer, but for its headers.
@@ -66,12 +83,28 @@ struct Reply {
     code: StatusCode,
     kind: &'static str,
     text: String,
+    /// It is large, and has this place.
+    place: Option<Arc<()>>,
+    /// It is worth asking again in a while.
+    again: bool,
 }
+
+/// Seconds until it is worth asking again.
+const AGAIN: u64 = 5;
+
+const FULL: &str = "too many are reading this already: ask again in a few seconds\n";
+
+const PROBES: &str = "there are /health and /ready; 'prometheus' in the Corefile, or --admin, has \
+    the rest at an address of its own\n";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 fn plain(code: StatusCode, text: impl Into<String>) -> Reply {
-    Reply { code, kind: TEXT, text: text.into() }
+    Reply { code, kind: TEXT, text: text.into(), place: None, again: false }
+}
+
+fn broken(what: &str) -> Reply {
+    plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n"))
 }
 
 impl State {
@@ -90,31 +123,6 @@ impl State {
         }
     }
 
-    fn ready(&self, strict: bool) -> Reply {
-        if !self.sources.roster.is_open() {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping: no more queries are taken\n");
-        }
-        if !strict {
-            return plain(StatusCode::OK, "ready\n");
-        }
-        let mut dead = String::new();
-        for account in self.ledger.accounts.iter().filter(|account| !account.is_forward) {
-            for cluster in &account.clusters {
-                let why = match self.watch.cluster(account, cluster).0 {
-                    ClusterState::Up | ClusterState::Degraded => continue,
-                    ClusterState::Down => "is down: all of its servers are out",
-                    ClusterState::Unknown => "has not been heard of yet",
-                };
-                let (suffix, prefix, zone) = (&cluster.suffix, &cluster.prefix, &account.name);
-                dead += &format!("cluster {suffix} {prefix} of {zone} {why}\n");
-            }
-        }
-        match dead.is_empty() {
-            true => plain(StatusCode::OK, "ready, and every cluster has a live server\n"),
-            false => plain(StatusCode::SERVICE_UNAVAILABLE, dead),
-        }
-    }
-
     fn status(&self) -> Result<String, serde_json::Error> {
         let told = Told {
             ledger: &self.ledger,
@@ -123,7 +131,7 @@ impl State {
             pinned: self.sources.board.read(),
             places: self.sources.roster.places(),
             ready: self.sources.roster.is_open(),
-            started: self.started,
+            begun: self.begun,
             at: self.start.elapsed(),
         };
         serde_json::to_string(&told.status())
@@ -135,17 +143,18 @@ impl Admin {
     /// the admin thread.
     pub fn new(sources: Sources) -> Self {
         let state = State {
-            sources,
+            sources: sources.clone(),
             ledger: Ledger::default(),
             history: History::default(),
             watch: Watch::default(),
-            started: SystemTime::now(),
+            begun: SystemTime::now(),
             start: Instant::now(),
             sampled: None,
         };
         Admin {
+            sources,
             state: Rc::new(Mutex::new(state)),
-            room: Rc::new(Semaphore::new(CONNECTIONS)),
+            room: Room::default(),
             policy: page::policy().into(),
         }
     }
@@ -161,15 +170,13 @@ impl Admin {
     }
 
     /// Accepts connections for ever.
-    pub async fn accept(self, listener: TcpListener) {
+    pub async fn accept(self, listener: TcpListener, scope: Scope) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    // Without a place it is closed at once.
-                    if let Ok(place) = Semaphore::try_acquire(&self.room) {
-                        place.forget();
-                        tokio::task::spawn_local(self.clone().serve(stream));
-                    }
+                    let local = stream.local_addr().ok().map(|addr| addr.ip());
+                    let (admin, scope) = (self.clone(), scope.clone());
+                    self.room.admit(|number| admin.serve(stream, Link { number, local, scope }));
                 }
                 Err(error) => {
                     tracing::debug!("admin: cannot accept a connection: {error}");
@@ -179,29 +186,40 @@ impl Admin {
         }
     }
 
-    async fn serve(self, stream: TcpStream) {
-        let answer = |request| self.answer(request);
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(stream), service_fn(answer));
+    async fn serve(self, stream: TcpStream, link: Link) {
+        let answer = |request| self.answer(&link, request);
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(IDLE)
+                .max_buf_size(HEAD)
+                .serve_connection(TokioIo::new(stream), service_fn(answer))
+        );
         // What a client does wrong is its own business.
-        let _ = tokio::time::timeout(LONGEST, connection).await;
-        self.room.add_permits(1);
+        if tokio::time::timeout(LONG, connection.as_mut()).await.is_err() {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(LAST, connection).await;
+        }
     }
 
     async fn answer(
         &self,
+        link: &Link,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let known = matches!(*request.method(), Method::GET | Method::HEAD);
-        let reply = if known {
-            self.reply(request.uri().path(), request.uri().query()).await
+        let reply = if !host::is_meant(link.local, request.headers()) {
+            plain(StatusCode::MISDIRECTED_REQUEST, host::REMEDY)
+        } else if known {
+            self.reply(link, request.uri().path(), request.uri().query()).await
         } else {
             plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
         };
-        let mut response = Response::new(Full::new(Bytes::from(reply.text)));
+        let text = match reply.place {
+            None => Bytes::from(reply.text),
+            Some(place) => Bytes::from_owner(Held::new(reply.text, place)),
+        };
+        let mut response = Response::new(Full::new(text));
         *response.status_mut() = reply.code;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
@@ -211,56 +229,73 @@ impl Admin {
         if !known {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
+        if reply.again {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(AGAIN));
+        }
         if let Ok(policy) = HeaderValue::from_str(&self.policy) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         Ok(response)
     }
 
-    async fn reply(&self, path: &str, query: Option<&str>) -> Reply {
-        let broken = |what: &str| plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n"));
+    async fn reply(&self, link: &Link, path: &str, query: Option<&str>) -> Reply {
+        let probes = link.scope.get() == Shows::Probes;
         match path {
-            "/" => Reply {
-                code: StatusCode::OK,
-                kind: "text/html; charset=utf-8",
-                text: page::PAGE.into(),
-            },
+            _ if probes && !matches!(path, "/health" | "/ready") => {
+                plain(StatusCode::NOT_FOUND, PROBES)
+            }
+            "/" => Reply { kind: "text/html; charset=utf-8", ..plain(StatusCode::OK, page::PAGE) },
             "/health" => plain(StatusCode::OK, "ok\n"),
             "/ready" => {
                 let strict =
                     query.is_some_and(|query| query.split('&').any(|word| word == "strict"));
-                let mut state = self.state.lock().await;
-                if strict {
-                    state.refresh().await;
-                }
-                state.ready(strict)
+                self.ready(strict).await
             }
-            "/config" => plain(StatusCode::OK, self.state.lock().await.sources.board.read().plan),
-            "/metrics" => {
-                let mut state = self.state.lock().await;
-                state.refresh().await;
-                let text = metrics::text(&state.sources, state.ledger.clone(), state.started);
-                match text {
-                    Ok(text) => Reply {
-                        code: StatusCode::OK,
-                        kind: prometheus_client::encoding::prometheus_text::CONTENT_TYPE,
-                        text,
-                    },
-                    Err(_) => broken("the metrics cannot be written"),
-                }
-            }
-            "/status.json" => {
-                let mut state = self.state.lock().await;
-                state.refresh().await;
-                match state.status() {
-                    Ok(text) => Reply { code: StatusCode::OK, kind: "application/json", text },
-                    Err(_) => broken("the status cannot be written"),
-                }
-            }
+            "/config" => plain(StatusCode::OK, self.sources.board.read().plan),
+            "/metrics" | "/status.json" => match self.room.place(Instant::now(), link.number) {
+                None => Reply { again: true, ..plain(StatusCode::SERVICE_UNAVAILABLE, FULL) },
+                Some(place) => Reply { place: Some(place), ..self.large(path).await },
+            },
             _ => plain(
                 StatusCode::NOT_FOUND,
                 "there are /, /metrics, /health, /ready, /ready?strict, /config and /status.json\n",
             ),
+        }
+    }
+
+    /// Whether queries are taken, and if `strict` whether all of them can be
+    /// answered. Only the latter waits for workers.
+    async fn ready(&self, strict: bool) -> Reply {
+        if !self.sources.roster.is_open() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping: no more queries are taken\n");
+        }
+        if !strict {
+            return plain(StatusCode::OK, "ready\n");
+        }
+        let mut state = self.state.lock().await;
+        state.refresh().await;
+        let lacking = ready::lacking(&state.ledger, &state.watch);
+        match lacking.is_empty() {
+            true => plain(StatusCode::OK, "ready, and every cluster has a live server\n"),
+            false => plain(StatusCode::SERVICE_UNAVAILABLE, lacking),
+        }
+    }
+
+    /// What grows with the configuration.
+    async fn large(&self, path: &str) -> Reply {
+        let mut state = self.state.lock().await;
+        state.refresh().await;
+        if path == "/metrics" {
+            let kind = prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+            match metrics::text(&state.sources, state.ledger.clone()) {
+                Ok(text) => Reply { kind, ..plain(StatusCode::OK, text) },
+                Err(_) => broken("the metrics cannot be written"),
+            }
+        } else {
+            match state.status() {
+                Ok(text) => Reply { kind: "application/json", ..plain(StatusCode::OK, text) },
+                Err(_) => broken("the status cannot be written"),
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `/status.json`: ledger, history and board in the form of [`super::status`].
 
+use super::asked::ServerAccount;
 use super::board::{Pinned, unix};
 use super::history::{Brief, History, LATELY, MINUTE, Moment, STEP};
-use super::ledger::{Account, Ledger, ServerAccount};
+use super::ledger::{Account, Ledger};
 use super::metrics::Process;
 use super::status::{
     Cluster, ClusterAnswers, Config, Forward, History as Chart, Latency, Listener, Rates, Server,
@@ -28,8 +29,8 @@ pub struct Told<'a> {
     pub places: Vec<(SocketAddr, Service)>,
     /// Queries are taken.
     pub ready: bool,
-    /// When the daemon started.
-    pub started: SystemTime,
+    /// When the last minutes began to be kept.
+    pub begun: SystemTime,
     /// The time since.
     pub at: Duration,
 }
@@ -76,7 +77,7 @@ impl Told<'_> {
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             now: unix(SystemTime::now()),
-            started: unix(self.started),
+            started: unix(self.pinned.started),
             pid: std::process::id(),
             workers: self.ledger.gauges.workers as u32,
             ready: self.ready,
@@ -106,7 +107,7 @@ impl Told<'_> {
     fn chart(&self) -> Chart {
         let mut chart = Chart {
             step: STEP as f64,
-            end: unix(self.started + self.history.end()),
+            end: unix(self.begun + self.history.end()),
             ..Chart::default()
         };
         for point in self.history.points() {

@@ -4,8 +4,8 @@ use super::Written;
 use super::serve::Serve;
 use super::values::{Missing, Order, Truncated};
 use crate::config::{
-    Behaviour, ConfigError, Draft, Endpoint, ForwardDraft, Identity, OnMissing, Policy, Settings,
-    ZoneDraft, sample, words,
+    AdminAt, Behaviour, ConfigError, Draft, Endpoint, ForwardDraft, Identity, OnMissing, Policy,
+    Settings, Shows, ZoneDraft, sample, words,
 };
 use std::num::NonZeroUsize;
 
@@ -42,7 +42,10 @@ impl Serve {
         let listen_tls = self.listen_tls.iter();
         let listen_tls = listen_tls.map(|word| words::listen_tls("--listen-tls", word));
         let allow = self.allow.iter().map(|word| words::network("--allow", word));
-        let admin = self.admin.iter().map(|word| words::admin("--admin", word));
+        let admin = self
+            .admin
+            .iter()
+            .map(|word| Ok(AdminAt { addr: words::admin("--admin", word)?, shows: Shows::All }));
         let query_log = self.query_log.as_ref();
         let query_log = query_log.map(|word| sample("--query-log", word)).transpose()?;
         let dnstap = self.dnstap.as_ref();
@@ -53,7 +56,7 @@ impl Serve {
             listen: listen.collect::<Result<_, _>>()?,
             listen_tls: listen_tls.collect::<Result<_, _>>()?,
             identity: identity.map(|(cert, key)| Identity { cert, key }),
-            admin: admin.collect::<Result<_, _>>()?,
+            admin: admin.collect::<Result<_, ConfigError>>()?,
             lame_duck: self.lame_duck,
             take_over: self.take_over,
             allow: allow.collect::<Result<_, _>>()?,

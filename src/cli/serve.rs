@@ -308,7 +308,10 @@ pub(super) struct Serve {
     /// Prometheus, /health, /ready, /ready?strict (every cluster has a live server) and
     /// /config (what 'gathersrv check' prints).
     ///
-    /// It has no login and changes nothing: who reaches it may see all of it.
+    /// It has no login and changes nothing: who reaches it may see all of it. On loopback it
+    /// has to be called by address or localhost, so that no page of a stranger reads it
+    /// through a browser. Where only health or ready of a Corefile says so, there are
+    /// /health and /ready and nothing else.
     ///
     /// Default: nowhere.
     ///

@@ -4,6 +4,7 @@
 //! is a [`ConfigError`] that names the place, what is wrong there, and what
 //! would be right. Behind the plan nothing is checked again.
 
+mod admin_at;
 mod build;
 mod index;
 mod meetings;
@@ -13,6 +14,7 @@ mod taps;
 mod told;
 pub mod words;
 
+pub use admin_at::{AdminAt, Shows};
 pub use build::{Draft, ForwardDraft, ZoneDraft, build};
 pub use plan::{
     Behaviour, Cluster, DEADLINES, Forward, Identity, LAME_DUCKS, OnMissing, Plan, Policy, Route,

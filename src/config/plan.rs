@@ -1,6 +1,7 @@
 //! The plan: everything the daemon needs to know about what it serves, checked
 //! and immutable. Workers share it and never ask anything else.
 
+use super::admin_at::AdminAt;
 use super::index::NameIndex;
 use super::server::Server;
 use super::taps::Endpoint;
@@ -112,7 +113,7 @@ pub struct Settings {
     /// Who we are there.
     pub identity: Option<Identity>,
     /// Where the admin server is reached, over HTTP; it is off if nowhere.
-    pub admin: Vec<SocketAddr>,
+    pub admin: Vec<AdminAt>,
     /// For so long everything goes on after the daemon was told to stop, but that
     /// it says that it is not ready.
     pub lame_duck: Duration,

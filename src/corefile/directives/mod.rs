@@ -10,13 +10,15 @@ mod serving;
 mod telling;
 mod watching;
 
-use crate::config::{ConfigError, DEADLINES, Endpoint, Identity, OnMissing, Policy, Server, words};
+use crate::config::{
+    AdminAt, ConfigError, DEADLINES, Endpoint, Identity, OnMissing, Policy, Server, words,
+};
 use crate::corefile::blocks::{Block, Directive};
 use crate::corefile::diagnose::{Diagnostic, close_to};
 use crate::corefile::source::{Place, Token};
 use crate::wire::name::Suffix;
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -120,7 +122,7 @@ pub struct Settings {
     /// `cache`: the longest time.
     pub cache_for: Option<Duration>,
     /// `prometheus`, `health` and `ready`: where.
-    pub admin: Vec<SocketAddr>,
+    pub admin: Vec<AdminAt>,
     /// `lameduck`.
     pub lame_duck: Option<Duration>,
     /// `serve_stale`.

@@ -1,8 +1,9 @@
 //! What operators and orchestrators look at: `prometheus`, `health` and `ready`.
-//! Each brings the admin server to an address; it has all of its pages at each.
+//! Each brings the admin server to an address. It has all of its pages where
+//! `prometheus` says; the others are for probes.
 
 use super::{Reader, Site};
-use crate::config::LAME_DUCKS;
+use crate::config::{AdminAt, LAME_DUCKS, Shows};
 use crate::corefile::blocks::Directive;
 use crate::corefile::source::Token;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,7 +30,7 @@ fn address(word: &str) -> Option<SocketAddr> {
 }
 
 impl Reader<'_> {
-    fn admin(&mut self, directive: &Directive, default: SocketAddr, site: &mut Site) {
+    fn admin(&mut self, directive: &Directive, default: SocketAddr, shows: Shows, site: &mut Site) {
         if let Some(more) = directive.args.get(1) {
             let wrong = format!("'{}' takes one address", directive.name.text);
             self.wrong(more.place, wrong, "take it out");
@@ -45,7 +46,7 @@ impl Reader<'_> {
                 }
             },
         };
-        site.settings.admin.push(addr);
+        site.settings.admin.push(AdminAt { addr, shows });
     }
 
     fn no_option(&mut self, directive: &Directive, option: &Token, remedy: &str) {
@@ -56,7 +57,7 @@ impl Reader<'_> {
 
     /// `prometheus [ADDR]`
     pub(super) fn prometheus(&mut self, directive: &Directive, site: &mut Site) {
-        self.admin(directive, METRICS, site);
+        self.admin(directive, METRICS, Shows::All, site);
         for option in directive.body.iter().flatten().filter_map(|line| line.first()) {
             self.no_option(directive, option, "take it out");
         }
@@ -64,7 +65,7 @@ impl Reader<'_> {
 
     /// `ready [ADDR]`
     pub(super) fn ready(&mut self, directive: &Directive, site: &mut Site) {
-        self.admin(directive, READY, site);
+        self.admin(directive, READY, Shows::Probes, site);
         for option in directive.body.iter().flatten().filter_map(|line| line.first()) {
             self.no_option(directive, option, "take it out");
         }
@@ -72,7 +73,7 @@ impl Reader<'_> {
 
     /// `health [ADDR] { lameduck TIME }`
     pub(super) fn health(&mut self, directive: &Directive, site: &mut Site) {
-        self.admin(directive, HEALTH, site);
+        self.admin(directive, HEALTH, Shows::Probes, site);
         for line in directive.body.iter().flatten() {
             match &line[..] {
                 [option, time] if option.text == "lameduck" => {

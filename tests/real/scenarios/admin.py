@@ -26,11 +26,11 @@ class Admin:
         self.host, port = at.rsplit(":", 1)
         self.port = int(port)
 
-    def get(self, path, method="GET"):
+    def get(self, path, method="GET", **headers):
         """Status, headers, text."""
         link = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
         try:
-            link.request(method, path)
+            link.request(method, path, headers=headers)
             reply = link.getresponse()
             return reply.status, dict(reply.getheaders()), reply.read().decode()
         finally:
@@ -120,7 +120,8 @@ def pages(bed, check, a, b):
     admin.until(lambda status: cluster(status, 1)["state"] == "up")
     check.same("/ready?strict: idle clusters are asked whether they are there",
                admin.get("/ready?strict")[0], 200)
-    _, out, _ = bed.run(bed.binary, "check", *two(a, b), "--listen", daemon.at, "--cache", "0")
+    _, out, _ = bed.run(bed.binary, "check", *two(a, b), "--listen", daemon.at, "--cache", "0",
+                        "--admin", f"{LOOPBACK}:0", "--admin", "127.0.0.2:0")
     check.same("/config is what check prints", admin.get("/config")[2], out)
     code, headers, _ = admin.get("/nothing")
     check.same("an unknown path: 404", code, 404)
@@ -130,6 +131,10 @@ def pages(bed, check, a, b):
     check.same("HEAD has headers and no text", (code, text), (200, ""))
     check.that("a browser loads nothing from elsewhere",
                headers["content-security-policy"].startswith("default-src 'none'"), headers)
+    code, _, text = admin.get("/status.json", Host=f"strange.example:{admin.port}")
+    check.that("a stranger's name that leads to loopback: 421, and what to do",
+               code == 421 and "127.0.0.1" in text, (code, text))
+    check.same("localhost is no stranger", admin.get("/status.json", Host="localhost:1234")[0], 200)
     status = admin.status()
     check.same("the status says where clients are served", status["listen"],
                [{"addr": daemon.at, "service": "udp+tcp"}])
@@ -243,6 +248,115 @@ def misbehaving(bed, check, a, b):
     daemon.end()
 
 
+def probes_that_showed_everything(bed, check, a, b):
+    """CoreDNS has nothing but OK at the addresses of health and ready."""
+    port, health, ready, all_of_it = (free_port() for _ in range(4))
+    path = bed.dir / "Corefile"
+    block = (f"{Z}:{port} {{{{\n bind {LOOPBACK}\n prometheus {LOOPBACK}:{all_of_it}\n"
+             f" health {LOOPBACK}:{health}\n ready {LOOPBACK}:{ready}\n{{more}}"
+             f" gathersrv {Z} {{{{\n  {A} a- {a.at}\n  {B} b- {b.at}\n }}}}\n}}}}\n")
+    path.write_text(block.format(more=""))
+    daemon = bed.configured(path, port)
+    paths = ("/", "/metrics", "/status.json", "/config", "/nothing")
+    for at in (health, ready):
+        admin = Admin(at=f"{LOOPBACK}:{at}")
+        check.same(f"a probes' port: /health and /ready",
+                   [admin.get(path)[0] for path in ("/health", "/ready")], [200, 200])
+        check.same("and nothing else", [admin.get(path)[0] for path in paths], [404] * 5)
+    text = admin.get("/metrics")[2]
+    check.that("it says what has the rest", "prometheus" in text and "--admin" in text, text)
+    admin = Admin(at=f"{LOOPBACK}:{all_of_it}")
+    check.same("where prometheus says, there is all of it", [admin.get(path)[0] for path in paths],
+               [200] * 4 + [404])
+    wanted = [f"admin on {LOOPBACK}:{all_of_it}", f"health and readiness on {LOOPBACK}:{health}",
+              f"health and readiness on {LOOPBACK}:{ready}"]
+    _, out, _ = bed.run(bed.binary, "check", "--config", path)
+    for line in wanted:
+        check.that(f"start lines and check say so: {line}",
+                   line in daemon.printed and line in out.splitlines(), (daemon.printed, out))
+    kept = http.client.HTTPConnection(LOOPBACK, health, timeout=PATIENCE)
+    path.write_text(block.format(more=f" prometheus {LOOPBACK}:{health}\n"))
+    daemon.send(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while True:
+        kept.request("GET", "/config")
+        reply = kept.getresponse()
+        text = reply.read().decode()
+        if reply.status == 200 or time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    check.that("a change reaches connections that are open",
+               reply.status == 200 and f"admin on {LOOPBACK}:{health}" in text, (reply.status, text))
+    started = Admin(at=f"{LOOPBACK}:{all_of_it}").status()["started"]
+    kept.close()
+    daemon.end()
+    path.write_text(block.format(more="").replace("prometheus", "#").replace("health", "#").replace("ready", "#"))
+    daemon = bed.configured(path, port)
+    up = time.time()
+    time.sleep(1.5)
+    path.write_text(block.format(more=""))
+    daemon.send(signal.SIGHUP)
+    end = time.monotonic() + PATIENCE
+    while (started := begun(all_of_it)) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    check.that("an admin server that came later knows when the daemon started",
+               started is not None and started <= up, (started, up))
+    daemon.end()
+
+
+def begun(port):
+    try:
+        return Admin(at=f"{LOOPBACK}:{port}").metrics()["process_start_time_seconds"]
+    except OSError:
+        return None
+
+
+def silent_connections_that_shut_out_probes(bed, check, a, b):
+    daemon = bed.gathersrv(*two(a, b), "--admin", f"{LOOPBACK}:0")
+    admin = Admin(daemon)
+    held = [socket.create_connection((admin.host, admin.port), PATIENCE) for _ in range(70)]
+    check.same("70 connections say nothing, and /health is answered", admin.get("/health")[0], 200)
+    held[0].settimeout(PATIENCE)
+    try:
+        got = held[0].recv(1)
+    except ConnectionError:
+        got = b""
+    check.same("the oldest has made room", got, b"")
+    for link in held:
+        link.close()
+    daemon.end()
+
+
+def large_answers_that_nobody_read(bed, check, a):
+    """What is not read is kept, so there is not much of it at once."""
+    port, at = free_port(), free_port()
+    path = bed.dir / "Corefile"
+    zones = "".join(f" gathersrv z{n}.example. {{\n  {A} a- {a.at}\n }}\n" for n in range(3000))
+    path.write_text(f".:{port} {{\n bind {LOOPBACK}\n prometheus {LOOPBACK}:{at}\n{zones}}}\n")
+    daemon = bed.configured(path, port)
+    admin = Admin(at=f"{LOOPBACK}:{at}")
+    held = []
+    for _ in range(12):
+        link = socket.socket()
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.settimeout(PATIENCE)
+        link.connect((LOOPBACK, at))
+        link.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        held.append((link, link.recv(12)[-3:]))
+    codes = [code for _, code in held]
+    check.same("four get it, the others are told to come later", codes, [b"200"] * 4 + [b"503"] * 8)
+    code, headers, _ = admin.get("/metrics")
+    check.same("with Retry-After", (code, headers.get("retry-after")), (503, "5"))
+    check.same("probes are answered", [admin.get(path)[0] for path in ("/health", "/ready")], [200, 200])
+    for link, _ in held:
+        link.close()
+    end = time.monotonic() + PATIENCE
+    while (code := admin.get("/metrics")[0]) != 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    check.same("when they are gone it is there again", code, 200)
+    daemon.end()
+
+
 def icmp_errors_that_waited_for_the_next_datagram(bed, check, a):
     """That nobody listens is known when the host says so, not after a repeat."""
     nobody = f"{LOOPBACK}:{free_port()}"
@@ -265,4 +379,7 @@ def run(bed, check):
     failing(bed, check, a, b)
     changing(bed, check, a, b)
     misbehaving(bed, check, a, b)
+    probes_that_showed_everything(bed, check, a, b)
+    silent_connections_that_shut_out_probes(bed, check, a, b)
+    large_answers_that_nobody_read(bed, check, a)
     icmp_errors_that_waited_for_the_next_datagram(bed, check, a)
