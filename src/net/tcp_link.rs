@@ -35,7 +35,6 @@ pub async fn run(
     frames: UnboundedReceiver<Vec<u8>>,
 ) {
     if let Err(error) = connect(&shared, link, server, tls.as_ref(), frames).await {
-        tracing::debug!("connection to {server}: {error}");
         // Over TCP a server may well be silent; one over TLS is there for it,
         // and what is wrong with its certificate is worth knowing.
         if let Some(tls) = tls {
