@@ -189,9 +189,13 @@ def one_zone_of_two_blocks_was_one_part(bed, check, a, b):
         browser.open(f"http://{LOOPBACK}:{at}/")
         shown = ("return [...document.querySelectorAll('#zones > details')].map((zone) =>"
                  " [zone.querySelector('h3').textContent, zone.querySelector('table').textContent])")
-        wanted = lambda: [zone for zone, _ in (parts := browser.js(shown))] == [Z, Z] and all(
-            sum(server.at in text for _, text in parts) == 1 for server in (a, b))
-        check.that("two blocks with one zone: each has its part", browser.until(wanted),
+
+        def each():
+            parts = browser.js(shown)
+            servers = [sum(server.at in text for _, text in parts) for server in (a, b)]
+            return [zone for zone, _ in parts] == [Z, Z] and servers == [1, 1]
+
+        check.that("two blocks with one zone: each has its part", browser.until(each),
                    browser.js(shown))
     daemon.end()
 

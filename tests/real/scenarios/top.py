@@ -103,7 +103,7 @@ def screen(bed, check, daemon, b):
     check.that("the list says so in words", top.until(f"  b- {B}  down for "), top.screen())
     before = "\n".join(top.screen(colours=True)).split("! cluster b-")[0]
     check.same("and in red", re.findall(r"\x1b\[([34][89](?:;5;\d+)?)m", before)[-1:], ["38;5;1"])
-    check.that("the event is at the bottom", top.until(f"error  cluster {B} b- of {Z} is down"), top.screen())
+    check.that("the event is at the bottom", top.until(f"warn   cluster {B} b- of {Z} is missing"), top.screen())
     b.send(signal.SIGCONT)
     check.that("it comes back: the trouble is up again", top.until(f"  b- {B}  up for "), top.screen())
     top.key("?")
