@@ -171,6 +171,9 @@ fn serve(sources: Sources, mut given: mpsc::UnboundedReceiver<Listeners>) -> io:
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        // For the metrics' text: one at a time.
+        .max_blocking_threads(1)
+        .thread_name("admin-text")
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
         let events = pin_events(sources.reporter.subscribe(), sources.board.clone());

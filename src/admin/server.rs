@@ -252,9 +252,11 @@ impl Admin {
                 self.ready(strict).await
             }
             "/config" => plain(StatusCode::OK, self.sources.board.read().plan),
+            // What grows with the configuration.
             "/metrics" | "/status.json" => match self.room.place(Instant::now(), link.number) {
                 None => Reply { again: true, ..plain(StatusCode::SERVICE_UNAVAILABLE, FULL) },
-                Some(place) => Reply { place: Some(place), ..self.large(path).await },
+                Some(place) if path == "/metrics" => self.metrics(place).await,
+                Some(place) => self.status(place).await,
             },
             _ => plain(
                 StatusCode::NOT_FOUND,
@@ -281,21 +283,34 @@ impl Admin {
         }
     }
 
-    /// What grows with the configuration.
-    async fn large(&self, path: &str) -> Reply {
+    /// The metrics are made beside this thread, which has probes to answer. Their
+    /// place is theirs even if who asked has gone.
+    async fn metrics(&self, place: Arc<()>) -> Reply {
         let mut state = self.state.lock().await;
         state.refresh().await;
-        if path == "/metrics" {
-            let kind = prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-            match metrics::text(&state.sources, state.ledger.clone()) {
-                Ok(text) => Reply { kind, ..plain(StatusCode::OK, text) },
-                Err(_) => broken("the metrics cannot be written"),
-            }
-        } else {
-            match state.status() {
-                Ok(text) => Reply { kind: "application/json", ..plain(StatusCode::OK, text) },
-                Err(_) => broken("the status cannot be written"),
-            }
+        let (sources, ledger) = (state.sources.clone(), state.ledger.clone());
+        drop(state);
+        let made = move || (metrics::text(&sources, ledger), place);
+        match tokio::task::spawn_blocking(made).await {
+            Ok((Ok(text), place)) => Reply {
+                kind: prometheus_client::encoding::prometheus_text::CONTENT_TYPE,
+                place: Some(place),
+                ..plain(StatusCode::OK, text)
+            },
+            _ => broken("the metrics cannot be written"),
+        }
+    }
+
+    async fn status(&self, place: Arc<()>) -> Reply {
+        let mut state = self.state.lock().await;
+        state.refresh().await;
+        match state.status() {
+            Ok(text) => Reply {
+                kind: "application/json",
+                place: Some(place),
+                ..plain(StatusCode::OK, text)
+            },
+            Err(_) => broken("the status cannot be written"),
         }
     }
 }
