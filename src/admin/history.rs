@@ -1,7 +1,7 @@
 //! The last minutes: what was counted when, so that rates, and what the chart
 //! shows, can be told.
 
-use super::ledger::{Account, Ledger};
+use super::ledger::{Account, Ledger, Subject};
 use crate::engine::meters::{Latency, NO_ANSWER};
 use domain::base::iana::Rcode;
 use std::collections::{HashMap, VecDeque};
@@ -28,8 +28,9 @@ pub struct Brief {
     pub completeness: [u64; 4],
     /// Fresh, stale, missing: of each cluster.
     pub clusters: Vec<[u64; 3]>,
-    /// Of each server, by name: sub-questions, and those that came to nothing.
-    pub servers: Vec<(String, [u64; 2])>,
+    /// Of each server of each cluster: sub-questions, and those that came to
+    /// nothing.
+    pub servers: Vec<[u64; 2]>,
 }
 
 /// Everything at one time.
@@ -45,8 +46,8 @@ pub struct Moment {
     pub incomplete: u64,
     /// From a query to its answer.
     pub latency: Latency,
-    /// Zones and forwards by name and kind.
-    pub briefs: HashMap<(String, bool), Brief>,
+    /// Zones and forwards.
+    pub briefs: HashMap<Subject, Brief>,
 }
 
 /// Sub-questions to a server, and those it gave no answer to or a refusal.
@@ -61,17 +62,12 @@ fn asked(outcomes: &[u64]) -> [u64; 2] {
 fn brief(account: &Account) -> Brief {
     let meter = &account.meter;
     let (_, queries) = meter.of_rcode(Rcode::NOERROR);
-    let mut servers = Vec::new();
-    for (names, cluster) in account.clusters.iter().zip(&meter.clusters) {
-        for (name, outcomes) in names.servers.iter().zip(&cluster.servers) {
-            servers.push((name.clone(), asked(outcomes)));
-        }
-    }
+    let servers = meter.clusters.iter().flat_map(|cluster| &cluster.servers);
     Brief {
         queries,
         completeness: meter.completeness,
         clusters: meter.clusters.iter().map(|c| [c.fresh, c.stale, c.missing]).collect(),
-        servers,
+        servers: servers.map(|outcomes| asked(outcomes)).collect(),
     }
 }
 
@@ -90,11 +86,8 @@ impl Moment {
             moment.latency.add_between(&Latency::default(), &meter.latency);
         }
         if whole {
-            let briefs = ledger
-                .accounts
-                .iter()
-                .map(|account| ((account.name.clone(), account.is_forward), brief(account)));
-            moment.briefs = briefs.collect();
+            let accounts = ledger.accounts.iter();
+            moment.briefs = accounts.map(|account| (account.subject(), brief(account))).collect();
         }
         moment
     }

@@ -34,7 +34,7 @@ pub struct Account {
     /// It is a forward, whose only cluster is itself.
     pub is_forward: bool,
     /// The clusters, in the order of the meter's.
-    pub clusters: Vec<ClusterName>,
+    pub clusters: Arc<[ClusterName]>,
     /// The counts.
     pub meter: Meter,
 }
@@ -85,8 +85,15 @@ pub struct Ledger {
 }
 
 /// What a zone's or forward's counts are about: its name, whether it is a
-/// forward, its clusters.
-type Subject = (String, bool, Vec<ClusterName>);
+/// forward, its clusters. Two server blocks may have one of the same name.
+pub type Subject = (String, bool, Arc<[ClusterName]>);
+
+impl Account {
+    /// What it is about: no other account has the same.
+    pub fn subject(&self) -> Subject {
+        (self.name.clone(), self.is_forward, self.clusters.clone())
+    }
+}
 
 fn clusters_of(plan: &Plan) -> Vec<Subject> {
     let named = |servers: &[usize]| servers.iter().map(|&n| plan.servers[n].to_string()).collect();
@@ -102,7 +109,7 @@ fn clusters_of(plan: &Plan) -> Vec<Subject> {
         let name = forward.name.to_string();
         let servers = named(&forward.servers);
         let itself = ClusterName { suffix: name.clone(), prefix: String::new(), servers };
-        (name, true, vec![itself])
+        (name, true, Arc::from([itself]))
     });
     zones.chain(forwards).collect()
 }
@@ -275,7 +282,7 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cli::{self, Command, Written};
     use crate::engine::{Client, Engine, Outbox, Time, Transport};
@@ -283,7 +290,7 @@ mod tests {
     const A: [&str; 4] = ["--zone", "a.", "--cluster", "k. a- 10.8.0.1"];
     const B: [&str; 4] = ["--zone", "b.", "--cluster", "k. b- 10.9.0.1"];
 
-    fn plan(flags: &[&str]) -> Arc<Plan> {
+    pub fn plan(flags: &[&str]) -> Arc<Plan> {
         match cli::parse(["gathersrv"].iter().chain(flags)).unwrap() {
             Command::Serve(Written::Flags(draft), _) => {
                 Arc::new(crate::config::build(draft).unwrap())
@@ -302,7 +309,7 @@ mod tests {
         }
     }
 
-    fn vitals(worker: usize, engine: &Engine) -> WorkerVitals {
+    pub fn vitals(worker: usize, engine: &Engine) -> WorkerVitals {
         let engine = engine.vitals(Time::default());
         WorkerVitals { worker, engine, connections: [1, 0], turned_away: 0 }
     }

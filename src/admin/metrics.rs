@@ -5,7 +5,7 @@ use super::Sources;
 use super::board::{Pinned, unix};
 use super::ledger::{Account, ClusterName, Ledger};
 use crate::engine::State;
-use crate::engine::meters::{AGES, Latency, RCODES};
+use crate::engine::meters::{AGES, Ages, Latency, RCODES};
 use crate::tap::TapCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
@@ -182,7 +182,7 @@ impl Exposition {
 
     fn of_clusters(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (mut outcomes, mut up, mut asked) = (Sums::new(), BTreeMap::new(), Sums::new());
-        let mut ages = BTreeMap::new();
+        let mut ages: BTreeMap<Labels<'_>, Ages> = BTreeMap::new();
         for (labels, account, n, cluster) in self.clusters() {
             let meter = &account.meter.clusters[n];
             for (server, counts) in cluster.servers.iter().zip(&meter.servers) {
@@ -204,8 +204,10 @@ impl Exposition {
             }
             let mut states = self.ledger.servers_of(cluster).map(|server| server.state);
             let alive = states.any(|state| state != State::Out);
-            up.insert(labels.clone(), u64::from(alive));
-            ages.insert(labels, &meter.ages);
+            // Blocks that share the names share the series: it is down if one is.
+            let up = up.entry(labels.clone()).or_insert(1);
+            *up = u64::from(alive).min(*up);
+            ages.entry(labels).or_default().add_between(&Ages::default(), &meter.ages);
         }
         let help = "What a cluster gave to gathered answers";
         outcomes.write(out, "gathersrv_cluster_answers", help, MetricType::Counter)?;
@@ -379,5 +381,74 @@ impl Collector for Exposition {
         self.gauges(&mut out)?;
         self.of_taps(&mut out)?;
         self.process(&mut out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::Board;
+    use super::super::history::{History, LATELY};
+    use super::super::ledger::tests::{plan, vitals};
+    use super::super::status::ClusterState;
+    use super::super::watch::Watch;
+    use super::*;
+    use crate::engine::Engine;
+    use std::time::{Duration, SystemTime};
+
+    /// One zone in two blocks, each of which asks a server of its own.
+    fn twice(states: [State; 2]) -> Ledger {
+        let groups = ["k. a- 10.8.0.1", "k. a- 10.9.0.1"].iter().zip(states).enumerate();
+        let groups = groups.map(|(n, (cluster, state))| {
+            let engine = Engine::new(plan(&["--zone", "a.", "--cluster", cluster]), [1; 32]);
+            let mut vitals = vitals(n, &engine);
+            let (server, grown) = (&mut vitals.engine.servers[0], n as u64 + 1);
+            (server.state, server.heard) = (state, None);
+            server.since = (state == State::Out).then_some(Duration::ZERO);
+            if state == State::Up {
+                server.heard = Some(Duration::ZERO);
+            }
+            let cluster = &mut vitals.engine.meters[0].clusters[0];
+            (cluster.ages.buckets[0], cluster.ages.seconds) = (grown, grown * 4);
+            cluster.servers[0][0] = grown * 10;
+            vec![vitals]
+        });
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::now(), groups.collect());
+        ledger
+    }
+
+    #[test]
+    fn one_name_in_two_blocks_told_of_the_last_block_only() {
+        for states in [[State::Out, State::Up], [State::Up, State::Out]] {
+            let ledger = twice(states);
+            let mut watch = Watch::default();
+            watch.take(SystemTime::now(), &ledger);
+            let told = ledger.accounts.iter().map(|own| watch.cluster(own, &own.clusters[0]).0);
+            let wanted = states.map(|state| match state {
+                State::Out => ClusterState::Down,
+                _ => ClusterState::Up,
+            });
+            assert_eq!(told.collect::<Vec<_>>(), wanted);
+            let mut history = History::default();
+            history.take(Duration::ZERO, &ledger);
+            let moment = history.before(LATELY, LATELY).unwrap();
+            let asked = |n: usize| moment.briefs[&ledger.accounts[n].subject()].servers[0][0];
+            assert_eq!([asked(0), asked(1)], [10, 20]);
+            let pinned = Board::new(String::new(), &[]).read();
+            let all = Exposition { ledger, pinned, taps: TapCounts::default(), process: None };
+            let mut registry = Registry::default();
+            registry.register_collector(Box::new(all));
+            let mut text = String::new();
+            prometheus_text::encode(&mut text, &registry).unwrap();
+            let of = r#"{zone="a.",cluster="k.",prefix="a-"}"#;
+            for line in [
+                format!("gathersrv_cluster_up{of} 0"),
+                format!("gathersrv_cluster_stale_age_seconds_count{of} 3"),
+                format!("gathersrv_cluster_stale_age_seconds_sum{of} 12.0"),
+            ] {
+                let found = text.lines().filter(|own| **own == line).count();
+                assert_eq!(found, 1, "{states:?}: {line}\n{text}");
+            }
+        }
     }
 }

@@ -177,6 +177,9 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        // For the metrics' text: one at a time.
+        .max_blocking_threads(1)
+        .thread_name("admin-text")
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async move {
         tokio::task::spawn_local(pin_events(events, sources.board.clone()));

@@ -252,9 +252,11 @@ impl Admin {
                 self.ready(strict).await
             }
             "/config" => plain(StatusCode::OK, self.sources.board.read().plan),
+            // What grows with the configuration.
             "/metrics" | "/status.json" => match self.room.place(Instant::now(), link.number) {
                 None => Reply { again: true, ..plain(StatusCode::SERVICE_UNAVAILABLE, FULL) },
-                Some(place) => Reply { place: Some(place), ..self.large(path).await },
+                Some(place) if path == "/metrics" => self.metrics(place).await,
+                Some(place) => self.status(place).await,
             },
             _ => plain(
                 StatusCode::NOT_FOUND,
@@ -281,21 +283,74 @@ impl Admin {
         }
     }
 
-    /// What grows with the configuration.
-    async fn large(&self, path: &str) -> Reply {
+    /// The metrics are made beside this thread, which has probes to answer. Their
+    /// place is theirs even if who asked has gone.
+    async fn metrics(&self, place: Arc<()>) -> Reply {
         let mut state = self.state.lock().await;
         state.refresh().await;
-        if path == "/metrics" {
-            let kind = prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
-            match metrics::text(&state.sources, state.ledger.clone()) {
-                Ok(text) => Reply { kind, ..plain(StatusCode::OK, text) },
-                Err(_) => broken("the metrics cannot be written"),
-            }
-        } else {
-            match state.status() {
-                Ok(text) => Reply { kind: "application/json", ..plain(StatusCode::OK, text) },
-                Err(_) => broken("the status cannot be written"),
-            }
+        let (sources, ledger) = (state.sources.clone(), state.ledger.clone());
+        drop(state);
+        let made = move || (metrics::text(&sources, ledger), place);
+        match tokio::task::spawn_blocking(made).await {
+            Ok((Ok(text), place)) => Reply {
+                kind: prometheus_client::encoding::prometheus_text::CONTENT_TYPE,
+                place: Some(place),
+                ..plain(StatusCode::OK, text)
+            },
+            _ => broken("the metrics cannot be written"),
         }
+    }
+
+    async fn status(&self, place: Arc<()>) -> Reply {
+        let mut state = self.state.lock().await;
+        state.refresh().await;
+        match state.status() {
+            Ok(text) => Reply {
+                kind: "application/json",
+                place: Some(place),
+                ..plain(StatusCode::OK, text)
+            },
+            Err(_) => broken("the status cannot be written"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::Board;
+    use super::*;
+    use crate::net::roster::Roster;
+    use crate::tap::TapCounts;
+    use crate::tell::Desk;
+
+    #[test]
+    fn probes_waited_for_the_lock_that_is_held_while_workers_are_asked() {
+        let desk = Desk::open().unwrap();
+        let admin = Admin::new(Sources {
+            roster: Roster::default(),
+            board: Board::new(String::new(), &[]),
+            reporter: desk.reporter().clone(),
+            taps: TapCounts::default(),
+        });
+        let scope = Scope::new(Cell::new(Shows::All));
+        let link = Link { number: 0, local: None, scope };
+        let code = async |path, query| {
+            let reply = admin.reply(&link, path, query);
+            tokio::select! {
+                biased;
+                reply = reply => Some(reply.code),
+                () = tokio::task::yield_now() => None,
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let asked = admin.state.lock().await;
+            for path in ["/health", "/ready", "/config"] {
+                assert_eq!(code(path, None).await, Some(StatusCode::OK), "{path}");
+            }
+            assert_eq!(code("/ready", Some("strict")).await, None);
+            drop(asked);
+            assert_eq!(code("/ready", Some("strict")).await, Some(StatusCode::OK));
+        });
     }
 }

@@ -53,7 +53,7 @@ impl Between {
 
     /// The same zone or forward at both times.
     fn briefs(&self, account: &Account) -> (Brief, Brief) {
-        let key = (account.name.clone(), account.is_forward);
+        let key = account.subject();
         let at = |moment: &Moment| moment.briefs.get(&key).cloned().unwrap_or_default();
         (at(&self.now), at(&self.before))
     }
@@ -172,8 +172,7 @@ impl Told<'_> {
         let first: usize = account.clusters[..cluster].iter().map(|c| c.servers.len()).sum();
         let names = account.clusters[cluster].servers.iter().enumerate();
         let servers = names.filter_map(|(n, name)| {
-            let at =
-                |brief: &Brief| brief.servers.get(first + n).map_or([0; 2], |(_, counts)| *counts);
+            let at = |brief: &Brief| brief.servers.get(first + n).copied().unwrap_or_default();
             let (now, before) = (at(&now), at(&before));
             let known = self.ledger.servers.get(name)?;
             Some(Server {

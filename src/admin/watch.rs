@@ -6,8 +6,9 @@ use crate::engine::State;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-/// A cluster of a zone: zone, suffix, prefix.
-type Key = (String, String, String);
+/// A cluster of a zone, with its servers: two blocks may have a zone and cluster of
+/// the same names.
+type Key = (String, ClusterName);
 
 /// What has been seen.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Watch {
 }
 
 fn key(account: &Account, cluster: &ClusterName) -> Key {
-    (account.name.clone(), cluster.suffix.clone(), cluster.prefix.clone())
+    (account.name.clone(), cluster.clone())
 }
 
 /// How a cluster is, by its servers.
@@ -39,7 +40,7 @@ impl Watch {
     pub fn take(&mut self, now: SystemTime, ledger: &Ledger) {
         let mut clusters = HashMap::new();
         for account in ledger.accounts.iter().filter(|account| !account.is_forward) {
-            for cluster in &account.clusters {
+            for cluster in account.clusters.iter() {
                 let key = key(account, cluster);
                 let state = state(ledger, cluster);
                 let before = self.clusters.get(&key);

@@ -150,7 +150,7 @@ impl Ages {
     }
 
     /// Adds what has been counted between `before` and `now`.
-    fn add_between(&mut self, before: &Ages, now: &Ages) {
+    pub fn add_between(&mut self, before: &Ages, now: &Ages) {
         if now.buckets != before.buckets {
             self.last = now.last;
         }

@@ -9,7 +9,7 @@ import threading
 import time
 
 import ask
-from bed import LOOPBACK, two
+from bed import LOOPBACK, free_port, two
 from browser import Browser
 from worlds import A, B, Z, seed
 from .seed import QUESTION
@@ -176,6 +176,30 @@ def many(bed, check, a, b):
     daemon.end()
 
 
+def one_zone_of_two_blocks_was_one_part(bed, check, a, b):
+    """The second block's zone took the first one's place at each look."""
+    ports, at = [free_port(), free_port()], free_port()
+    path = bed.dir / "Corefile"
+    path.write_text("".join(
+        f"{Z}:{port} {{\n bind {LOOPBACK}\n prometheus {LOOPBACK}:{at}\n gathersrv {Z} {{\n"
+        f"  {suffix} {prefix} {server.at}\n }}\n}}\n"
+        for port, suffix, prefix, server in zip(ports, (A, B), ("a-", "b-"), (a, b))))
+    daemon = bed.configured(path, ports[0])
+    with Browser(bed.dir) as browser:
+        browser.open(f"http://{LOOPBACK}:{at}/")
+        shown = ("return [...document.querySelectorAll('#zones > details')].map((zone) =>"
+                 " [zone.querySelector('h3').textContent, zone.querySelector('table').textContent])")
+
+        def each():
+            parts = browser.js(shown)
+            servers = [sum(server.at in text for _, text in parts) for server in (a, b)]
+            return [zone for zone, _ in parts] == [Z, Z] and servers == [1, 1]
+
+        check.that("two blocks with one zone: each has its part", browser.until(each),
+                   browser.js(shown))
+    daemon.end()
+
+
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     words = two(a, b)
@@ -198,4 +222,5 @@ def run(bed, check):
         check.same("nobody else is asked for anything", strange, [])
         check.same("the daemon is asked again only when it has answered",
                    browser.at_once("status.json"), 1)
+    one_zone_of_two_blocks_was_one_part(bed, check, a, b)
     many(bed, check, a, b)
