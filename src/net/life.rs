@@ -13,10 +13,14 @@ use crate::engine::{Engine, Secrets};
 use crate::tell::Reporter;
 use std::cell::RefCell;
 use std::io;
+use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// How often a stopping worker looks whether it is done.
 const STOP_POLL: Duration = Duration::from_millis(2);
@@ -86,18 +90,29 @@ fn unix_now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
-/// Runs a worker on this thread until it is told to stop.
-pub fn run(birth: Birth) -> io::Result<()> {
+/// A worker that has begun, on the thread that it stays on.
+pub struct Life {
+    runtime: LocalRuntime,
+    shared: Shared,
+    /// Its datagram sockets, and which of them are on every address of the host.
+    listeners: Vec<(Rc<AsyncFd<UdpSocket>>, bool)>,
+    /// What goes on until the end of all.
+    lasting: Vec<JoinHandle<()>>,
+    /// What lets queries in.
+    letting_in: Vec<JoinHandle<()>>,
+    stages: watch::Receiver<Stage>,
+}
+
+/// Begins a worker on this thread: from here on what comes is read. Fails if the
+/// system has nothing left for it.
+pub fn begin(birth: Birth) -> io::Result<Life> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(serve(birth))
-}
-
-async fn serve(birth: Birth) -> io::Result<()> {
+    let entered = runtime.enter();
     let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
-    let Birth { orders, mut stages, limits, .. } = birth;
+    let Birth { orders, stages, limits, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -117,32 +132,49 @@ async fn serve(birth: Birth) -> io::Result<()> {
     worker.teller = Teller::to(reporter);
     worker.taps.set(worker.now(), taps);
     let shared: Shared = Rc::new(RefCell::new(worker));
-    let mut tasks = vec![
-        tokio::task::spawn_local(keep_time(shared.clone())),
-        tokio::task::spawn_local(flush_rounds(shared.clone())),
-        tokio::task::spawn_local(take_orders(shared.clone(), orders)),
+    let lasting = vec![
+        runtime.spawn_local(keep_time(shared.clone())),
+        runtime.spawn_local(flush_rounds(shared.clone())),
+        runtime.spawn_local(take_orders(shared.clone(), orders)),
     ];
+    let mut letting_in = Vec::new();
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
-        tasks.push(tokio::task::spawn_local(task));
+        letting_in.push(runtime.spawn_local(task));
     }
     for (socket, tls) in accepting {
         let (limits, stages) = (limits.clone(), stages.clone());
         let hall = streams::Hall { shared: shared.clone(), limits, stages, tls };
-        tasks.push(tokio::task::spawn_local(streams::accept(hall, socket)));
+        letting_in.push(runtime.spawn_local(streams::accept(hall, socket)));
     }
+    drop(entered);
+    Ok(Life { runtime, shared, listeners, lasting, letting_in, stages })
+}
+
+impl Life {
+    /// Goes on until it is told to stop, and what is in flight is answered.
+    pub fn run(self) {
+        let Life { runtime, shared, listeners, lasting, letting_in, stages } = self;
+        runtime.block_on(end(&shared, &listeners, letting_in, stages));
+        lasting.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn end(
+    shared: &Shared,
+    listeners: &[(Rc<AsyncFd<UdpSocket>>, bool)],
+    letting_in: Vec<JoinHandle<()>>,
+    mut stages: watch::Receiver<Stage>,
+) {
     let _ = stages.wait_for(|stage| *stage >= Stage::Leave).await;
 
     // No new queries but those that have arrived; then what is in flight.
-    // The first three go on until then.
-    for task in tasks.drain(3..) {
-        task.abort();
-    }
+    letting_in.iter().for_each(JoinHandle::abort);
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
-        datagrams::drain_queries(&shared, n as u64, socket, *wildcard);
+        datagrams::drain_queries(shared, n as u64, socket, *wildcard);
     }
     // What was answered at once is sent before anybody looks what is in flight.
-    shared.borrow_mut().flush(&shared);
+    shared.borrow_mut().flush(shared);
     let _ = stages.wait_for(|stage| *stage >= Stage::Stop).await;
     let deadline = shared.borrow().engine.deadline();
     let end = Instant::now() + deadline + deadline / 4;
@@ -158,5 +190,4 @@ async fn serve(birth: Birth) -> io::Result<()> {
         tokio::time::sleep(STOP_POLL).await;
     }
     shared.borrow_mut().close();
-    Ok(())
 }

@@ -101,24 +101,19 @@ fn fresh_seed() -> Result<[u8; 32], CannotRun> {
     }
 }
 
-/// Reports a worker that ends before it is told to, even by a panic.
+/// Reports a worker that panics.
 struct Watchdog {
     end: mpsc::UnboundedSender<CannotRun>,
     worker: usize,
 }
 
-impl Watchdog {
-    fn report(&self, why: std::io::Error) {
-        let what = format!("worker {} ended", self.worker);
-        let remedy = "start the daemon again, and report what the log says".into();
-        let _ = self.end.send(CannotRun { what, why, remedy });
-    }
-}
-
 impl Drop for Watchdog {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.report(std::io::Error::other("it panicked"));
+            let what = format!("worker {} ended", self.worker);
+            let why = std::io::Error::other("it panicked");
+            let remedy = "start the daemon again, and report what the log says".into();
+            let _ = self.end.send(CannotRun { what, why, remedy });
         }
     }
 }

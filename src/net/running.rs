@@ -227,6 +227,7 @@ impl Running {
             workers: Vec::new(),
         };
         let tapped = self.tapped(served);
+        let (begun, failed) = std::sync::mpsc::channel();
         for n in 0..plan.settings.workers.get() {
             let own = self.sockets(n, listeners)?;
             let opened = own.iter().map(|(_, opened)| opened.try_clone());
@@ -247,9 +248,14 @@ impl Running {
             };
             let watchdog = Watchdog { end: self.end.clone(), worker: number };
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+            let begun = begun.clone();
             let started = thread.spawn(move || {
-                if let Err(error) = life::run(birth) {
-                    watchdog.report(error);
+                let _watchdog = watchdog;
+                let life = life::begin(birth).map_err(|error| begun.send(error));
+                // Whoever starts us waits until nobody can say more.
+                drop(begun);
+                if let Ok(life) = life {
+                    life.run();
                 }
             });
             self.started += 1;
@@ -257,7 +263,11 @@ impl Running {
             group.orders.push(sender);
             group.numbers.push(number);
         }
-        Ok(group)
+        drop(begun);
+        match failed.recv() {
+            Ok(error) => Err(CannotRun::start(error)),
+            Err(_) => Ok(group),
+        }
     }
 
     /// The sockets of worker `n`: those that worker `n` of another group has, and

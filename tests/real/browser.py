@@ -15,6 +15,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bed import die_with_parent
+from checks import until
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -99,12 +100,7 @@ class Browser:
 
     def until(self, true, patience=PATIENCE):
         """Whether the page comes to where `true()` is."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            if true():
-                return True
-            time.sleep(0.1)
-        return bool(true())
+        return until(true, patience)
 
     def screen(self, width, scheme):
         """A window this wide, in the `light` or `dark` scheme."""

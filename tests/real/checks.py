@@ -1,5 +1,17 @@
 """Counting checks: every one has a name that cites the rule it shows."""
 
+import time
+
+
+def until(true, seconds=10):
+    """Whether something comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return bool(true())
+
 
 class Checks:
     """What passed, what failed, and what could not be run and why."""

@@ -19,7 +19,8 @@ import dns.name
 import dns.query
 
 import ask
-from bed import END_TIME, LOOPBACK, START_TIME, die_with_parent, free_port, two
+from bed import END_TIME, LOOPBACK, die_with_parent, free_port, two
+from checks import until
 from manager import Manager
 from worlds import A, B, Z, seed
 from .seed import QUESTION, WHOLE, shape
@@ -36,15 +37,6 @@ CONTENT = b"protobuf:dnstap.Dnstap"
 
 # Seconds a server is asked for until it is out, and bounds of loops.
 OUT_TIME = 20
-
-
-def until(true, seconds=START_TIME):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return bool(true())
 
 
 def lines(daemon, what=""):

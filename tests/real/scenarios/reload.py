@@ -13,6 +13,7 @@ import time
 import ask
 from bed import END_TIME, die_with_parent, free_port, two
 from certificates import Authority
+from checks import until
 from worlds import A, B, seed
 from .admin import Admin
 from .seed import QUESTION, WHOLE, shape
@@ -35,13 +36,6 @@ def memory(daemon):
 
 def descriptors(daemon):
     return len(os.listdir(f"/proc/{daemon.child.pid}/fd"))
-
-
-def until(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 def mistakes(daemon):
@@ -159,6 +153,42 @@ def without_descriptors(bed, check, a, b):
     check.same("SIGTERM ends it", daemon.end(), 0)
 
 
+def answers(daemon, port):
+    """Whether it serves there."""
+    daemon.port = port
+    try:
+        return shape(ask.ask(daemon, QUESTION, "SRV")) == WHOLE
+    except OSError:
+        return False
+
+
+def out_of_files_a_change_ended_the_daemon(bed, check, a, b):
+    """Workers for new addresses began after the change had been accepted, and their
+    failure was the end of everything."""
+    home, served, other = bed.dir / "fewer", free_port(), free_port()
+    home.mkdir()
+    path = home / "Corefile"
+    path.write_text(corefile(served, other, a, b))
+    daemon = bed.configured(path, served, "--workers", "2")
+    pid = daemon.child.pid
+    _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    became = []
+    for more in range(2, 34, 2):
+        limit = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + more
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, most))
+        wanted = free_port()
+        path.write_text(corefile(wanted, other, a, b))
+        daemon.send(signal.SIGHUP)
+        time.sleep(0.5)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        changed = until(lambda: answers(daemon, wanted), 0.5)
+        became.append("served" if changed else "refused" if answers(daemon, served) else "ended")
+        served = wanted if changed else served
+    check.that(f"a change with few files left is served or refused: {became}",
+               set(became) == {"served", "refused"}, daemon.said())
+    check.same("SIGTERM ends it", daemon.end(), 0)
+
+
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     by_flags = bed.gathersrv(*two(a, b))
@@ -170,6 +200,7 @@ def run(bed, check):
     told_once(bed, check, a, b)
     mended_elsewhere(bed, check, a, b)
     without_descriptors(bed, check, a, b)
+    out_of_files_a_change_ended_the_daemon(bed, check, a, b)
     port, other, third = free_port(), free_port(), free_port()
     path = bed.dir / "Corefile"
     whole = corefile(port, other, a, b)

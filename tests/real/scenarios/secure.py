@@ -9,20 +9,11 @@ import time
 import ask
 from bed import LOOPBACK, free_port, two
 from certificates import Authority
+from checks import until
 from worlds import A, B, seed
 from .seed import QUESTION, WHOLE, shape
 
 CLIENTS = "dns.gathersrv.example"
-
-
-def until(true, seconds=10):
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return bool(true())
 
 
 def tls_daemon(bed, authority, *words):
