@@ -1,7 +1,8 @@
 //! The last minutes: what was counted when, so that rates, and what the chart
 //! shows, can be told.
 
-use super::ledger::{Account, Ledger, Subject};
+use super::accounts::{Account, Subject};
+use super::ledger::Ledger;
 use crate::engine::meters::{Latency, NO_ANSWER};
 use domain::base::iana::Rcode;
 use std::collections::{HashMap, VecDeque};

@@ -2,6 +2,7 @@
 //! configuration, and begin at nothing; what they had counted stays in here, so
 //! that no sum ever becomes smaller while its zone is served.
 
+use super::accounts::{Account, ClusterName, Subject, subjects_of};
 use super::asked::{self, ServerAccount};
 use crate::config::Plan;
 use crate::engine::Counters;
@@ -14,30 +15,6 @@ use std::time::SystemTime;
 /// A worker that has not said anything so many times is gone; until then it goes
 /// on where it was.
 const STUCK: u64 = 100;
-
-/// A cluster of a zone, by its names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ClusterName {
-    /// Its own zone, as configured.
-    pub suffix: String,
-    /// What marks its names.
-    pub prefix: String,
-    /// Its servers' names: keys of [`Ledger::servers`].
-    pub servers: Vec<String>,
-}
-
-/// What is counted of a zone or forward.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Its name, as configured.
-    pub name: String,
-    /// It is a forward, whose only cluster is itself.
-    pub is_forward: bool,
-    /// The clusters, in the order of the meter's.
-    pub clusters: Arc<[ClusterName]>,
-    /// The counts.
-    pub meter: Meter,
-}
 
 /// What is so at the moment, all workers together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,36 +61,6 @@ pub struct Ledger {
     turn: u64,
 }
 
-/// What a zone's or forward's counts are about: its name, whether it is a
-/// forward, its clusters. Two server blocks may have one of the same name.
-pub type Subject = (String, bool, Arc<[ClusterName]>);
-
-impl Account {
-    /// What it is about: no other account has the same.
-    pub fn subject(&self) -> Subject {
-        (self.name.clone(), self.is_forward, self.clusters.clone())
-    }
-}
-
-fn clusters_of(plan: &Plan) -> Vec<Subject> {
-    let named = |servers: &[usize]| servers.iter().map(|&n| plan.servers[n].to_string()).collect();
-    let zones = plan.zones.iter().map(|zone| {
-        let clusters = zone.clusters.iter().map(|cluster| ClusterName {
-            suffix: cluster.suffix.to_string(),
-            prefix: String::from_utf8_lossy(&cluster.prefix).into_owned(),
-            servers: named(&cluster.servers),
-        });
-        (zone.name.to_string(), false, clusters.collect())
-    });
-    let forwards = plan.forwards.iter().map(|forward| {
-        let name = forward.name.to_string();
-        let servers = named(&forward.servers);
-        let itself = ClusterName { suffix: name.clone(), prefix: String::new(), servers };
-        (name, true, Arc::from([itself]))
-    });
-    zones.chain(forwards).collect()
-}
-
 /// What a worker said before, of what it serves now: a zone that is new to it,
 /// or has changed, it counts from nothing.
 struct Known<'a> {
@@ -130,9 +77,9 @@ impl<'a> Known<'a> {
         if Arc::ptr_eq(&before.engine.plan, plan) {
             return Known { meters, places: None };
         }
-        let subjects = clusters_of(&before.engine.plan);
+        let subjects = subjects_of(&before.engine.plan);
         let places: HashMap<&Subject, usize> = subjects.iter().zip(0..).collect();
-        let now = clusters_of(plan);
+        let now = subjects_of(plan);
         let places = now.iter().map(|subject| places.get(subject).copied()).collect();
         Known { meters, places: Some(places) }
     }
@@ -216,7 +163,7 @@ impl Ledger {
         self.plans.clear();
         for plan in plans {
             let mut places = Vec::new();
-            for (name, is_forward, clusters) in clusters_of(&plan) {
+            for (name, is_forward, clusters) in subjects_of(&plan) {
                 let key = (name.clone(), is_forward);
                 // Two groups of workers may serve the same zone.
                 let alike = now.entry(key.clone()).or_default();

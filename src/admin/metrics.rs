@@ -2,8 +2,9 @@
 //! configured or one of a fixed set; nothing that strangers choose is one.
 
 use super::Sources;
+use super::accounts::{Account, ClusterName};
 use super::board::{Pinned, unix};
-use super::ledger::{Account, ClusterName, Ledger};
+use super::ledger::Ledger;
 use crate::engine::State;
 use crate::engine::meters::{AGES, Ages, Latency, RCODES};
 use crate::tap::TapCounts;

@@ -1,12 +1,13 @@
 //! What operators see of the daemon over HTTP (`--admin`).
 //!
 //! One thread, beside the workers: once a second it asks each of them for a
-//! copy of what it has counted (`net::roster`), adds those up in the
+//! copy of what it has counted (`net::roster`), adds those up by [`accounts`] in the
 //! [`ledger`], keeps the last minutes ([`history`]) and watches for changes
 //! ([`watch`]). The main thread pins up what it has to say on the [`board`]. The
 //! [`server`] tells all this: as [`metrics`] for Prometheus, as [`status`] in
 //! JSON ([`teller`]), and on the [`page`] that shows the same.
 
+mod accounts;
 mod asked;
 pub mod board;
 mod history;

@@ -1,9 +1,10 @@
 //! `/status.json`: ledger, history and board in the form of [`super::status`].
 
+use super::accounts::Account;
 use super::asked::ServerAccount;
 use super::board::{Pinned, unix};
 use super::history::{Brief, History, LATELY, MINUTE, Moment, STEP};
-use super::ledger::{Account, Ledger};
+use super::ledger::Ledger;
 use super::metrics::Process;
 use super::status::{
     Cluster, ClusterAnswers, Config, Forward, History as Chart, Latency, Listener, Rates, Server,

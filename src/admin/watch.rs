@@ -1,6 +1,7 @@
 //! How clusters are, by their servers, and since when.
 
-use super::ledger::{Account, ClusterName, Ledger};
+use super::accounts::{Account, ClusterName};
+use super::ledger::Ledger;
 use super::status::ClusterState;
 use crate::engine::State;
 use std::collections::HashMap;
