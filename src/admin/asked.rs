@@ -74,7 +74,7 @@ pub fn gather(
 
 impl ServerAccount {
     /// What workers know of a server, brought together: it is out if some worker
-    /// has taken it out and no other has heard of it since.
+    /// has taken it out and no worker has heard of it since the last of them did.
     pub fn of(now: SystemTime, told: &Told, before: Option<&ServerAccount>) -> Self {
         let vitals = &told.vitals;
         let heard = vitals.iter().filter_map(|one| Some((one.heard?, one)));
@@ -83,7 +83,7 @@ impl ServerAccount {
             None => (None, None),
         };
         let out = vitals.iter().filter(|one| one.state == State::Out);
-        let out = out.filter_map(|one| one.since).max();
+        let out = out.filter_map(|one| one.since).min();
         let state = match (out, heard) {
             (Some(out), heard) if heard.is_none_or(|heard| heard >= out) => State::Out,
             (_, Some(_)) => State::Up,
@@ -126,13 +126,21 @@ mod tests {
         }
     }
 
+    fn of(vitals: &[ServerVitals]) -> State {
+        let server = Server::from(std::net::SocketAddr::from(([10, 8, 0, 1], 53)));
+        let told = Told { server, vitals: vitals.to_vec(), grown: Latency::default() };
+        ServerAccount::of(SystemTime::now(), &told, None).state
+    }
+
+    #[test]
+    fn a_server_that_one_worker_had_heard_between_two_takings_out_was_up() {
+        let first = server(State::Out, 100, Some(101));
+        let second = server(State::Out, 1, Some(5));
+        assert_eq!(of(&[first, second]), State::Out);
+    }
+
     #[test]
     fn a_server_is_out_unless_some_worker_has_heard_it_since() {
-        let named = || Server::from(std::net::SocketAddr::from(([10, 8, 0, 1], 53)));
-        let of = |vitals: &[ServerVitals]| {
-            let told = Told { server: named(), vitals: vitals.to_vec(), grown: Latency::default() };
-            ServerAccount::of(SystemTime::now(), &told, None).state
-        };
         let out = server(State::Out, 10, Some(12));
         assert_eq!(of(std::slice::from_ref(&out)), State::Out);
         assert_eq!(of(&[out.clone(), server(State::Up, 60, Some(11))]), State::Out);
