@@ -2,7 +2,7 @@
 //! shows, can be told.
 
 use super::accounts::{Account, Subject};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Totals};
 use crate::engine::meters::{Latency, NO_ANSWER};
 use domain::base::iana::Rcode;
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +17,7 @@ pub const STEP: u64 = 2;
 /// Rates are over this time.
 pub const LATELY: Duration = Duration::from_secs(10);
 
-/// Sums are of this time.
+/// Totals are of this time.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a zone had come to: the counts that rates are made of.
@@ -41,12 +41,8 @@ pub struct Moment {
     pub at: Duration,
     /// Answers, and those from memory.
     pub answered: [u64; 2],
-    /// SERVFAIL answers.
-    pub failed: u64,
-    /// Stale and partial answers.
-    pub incomplete: u64,
-    /// From a query to its answer.
-    pub latency: Latency,
+    /// What all together came to.
+    pub totals: Totals,
     /// Zones and forwards.
     pub briefs: HashMap<Subject, Brief>,
 }
@@ -78,14 +74,9 @@ impl Moment {
         let mut moment = Moment {
             at,
             answered: [ledger.counters.answered, ledger.counters.hits],
-            ..Moment::default()
+            totals: ledger.totals,
+            briefs: HashMap::new(),
         };
-        let meters = ledger.accounts.iter().map(|account| &account.meter);
-        for meter in meters.chain(std::iter::once(&ledger.stray)) {
-            moment.failed += meter.of_rcode(Rcode::SERVFAIL).0;
-            moment.incomplete += meter.completeness[1] + meter.completeness[2];
-            moment.latency.add_between(&Latency::default(), &meter.latency);
-        }
         if whole {
             let accounts = ledger.accounts.iter();
             moment.briefs = accounts.map(|account| (account.subject(), brief(account))).collect();
@@ -129,12 +120,12 @@ impl History {
             // A call that comes a little early still ends its point.
             Some(begun) if at + step / 4 >= begun.at + step => {
                 let mut latency = Latency::default();
-                latency.add_between(&begun.latency, &now.latency);
+                latency.add_between(&begun.totals.latency, &now.totals.latency);
                 self.points.push_back(Point {
                     span: at.saturating_sub(begun.at),
                     answered: now.answered[0].saturating_sub(begun.answered[0]),
-                    incomplete: now.incomplete.saturating_sub(begun.incomplete),
-                    failed: now.failed.saturating_sub(begun.failed),
+                    incomplete: now.totals.incomplete.saturating_sub(begun.totals.incomplete),
+                    failed: now.totals.failed.saturating_sub(begun.totals.failed),
                     latency,
                 });
                 if self.points.len() > POINTS {

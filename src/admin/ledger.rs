@@ -2,12 +2,13 @@
 //! configuration, and begin at nothing; what they had counted stays in here, so
 //! that no sum ever becomes smaller while its zone is served.
 
-use super::accounts::{Account, ClusterName, Subject, subjects_of};
+use super::accounts::{Account, ClusterName, Name, Subject, subjects_of};
 use super::asked::{self, ServerAccount};
 use crate::config::Plan;
 use crate::engine::Counters;
-use crate::engine::meters::Meter;
+use crate::engine::meters::{Latency, Meter};
 use crate::net::roster::WorkerVitals;
+use domain::base::iana::Rcode;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -33,7 +34,29 @@ pub struct Gauges {
     pub connections: [usize; 2],
 }
 
-/// The sums.
+/// Totals that the last minutes are told from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// SERVFAIL answers.
+    pub failed: u64,
+    /// Stale and partial answers.
+    pub incomplete: u64,
+    /// From a query to its answer.
+    pub latency: Latency,
+}
+
+impl Totals {
+    /// Adds what a meter has counted between `before` and `now`.
+    fn add(&mut self, before: &Meter, now: &Meter) {
+        let failed = |meter: &Meter| meter.of_rcode(Rcode::SERVFAIL).0;
+        let incomplete = |meter: &Meter| meter.completeness[1] + meter.completeness[2];
+        self.failed += failed(now).saturating_sub(failed(before));
+        self.incomplete += incomplete(now).saturating_sub(incomplete(before));
+        self.latency.add_between(&before.latency, &now.latency);
+    }
+}
+
+/// What all workers have counted.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// What happened.
@@ -44,8 +67,14 @@ pub struct Ledger {
     pub turned_away: u64,
     /// Questions for no zone or forward.
     pub stray: Meter,
+    /// What all zones, forwards and stray questions have come to so far: also of
+    /// what is not served any more.
+    pub totals: Totals,
     /// The zones and forwards that are served, in their order.
     pub accounts: Vec<Account>,
+    /// What zones and forwards of these names had counted before they were
+    /// changed: to be added where counts must not become smaller.
+    pub past: Vec<Account>,
     /// The servers that are asked, by name.
     pub servers: HashMap<String, ServerAccount>,
     /// What is so at the moment.
@@ -154,12 +183,12 @@ impl Ledger {
         if plans.len() == self.plans.len() && self.plans.iter().zip(&plans).all(same) {
             return;
         }
-        let mut before: HashMap<(String, bool), Vec<Account>> = HashMap::new();
+        let mut before: HashMap<Name, Vec<Account>> = HashMap::new();
         for account in std::mem::take(&mut self.accounts) {
             let key = (account.name.clone(), account.is_forward);
             before.entry(key).or_default().push(account);
         }
-        let mut now: HashMap<(String, bool), Vec<usize>> = HashMap::new();
+        let mut now: HashMap<Name, Vec<usize>> = HashMap::new();
         self.plans.clear();
         for plan in plans {
             let mut places = Vec::new();
@@ -184,6 +213,15 @@ impl Ledger {
             }
             self.plans.push((plan, places));
         }
+        for account in std::mem::take(&mut self.past) {
+            let key = (account.name.clone(), account.is_forward);
+            before.entry(key).or_default().push(account);
+        }
+        for (key, gone) in before.into_iter().filter(|(_, gone)| !gone.is_empty()) {
+            let Some(served) = now.get(&key) else { continue };
+            let served: Vec<&Account> = served.iter().map(|&n| &self.accounts[n]).collect();
+            self.past.push(Account::past(key, &served, &gone));
+        }
     }
 
     fn add(&mut self, worker: &WorkerVitals) {
@@ -193,11 +231,16 @@ impl Ledger {
         let places = plan.map_or(&[][..], |(_, places)| places);
         let known = Known::of(before, &engine.plan);
         for (n, (&place, meter)) in places.iter().zip(&engine.meters).enumerate() {
-            let own = &mut self.accounts[place].meter;
-            match known.of_place(n) {
-                Some(known) => own.add(known, meter),
-                None => own.add(&meter.empty(), meter),
-            }
+            let empty;
+            let before = match known.of_place(n) {
+                Some(known) => known,
+                None => {
+                    empty = meter.empty();
+                    &empty
+                }
+            };
+            self.accounts[place].meter.add(before, meter);
+            self.totals.add(before, meter);
         }
         let (counters, stray, evictions, turned_away) = match before {
             Some(WorkerVitals { engine, turned_away, .. }) => {
@@ -207,6 +250,7 @@ impl Ledger {
         };
         self.counters.add(&counters, &engine.counters);
         self.stray.add(&stray, &engine.stray);
+        self.totals.add(&stray, &engine.stray);
         self.evictions += engine.kept.evictions.saturating_sub(evictions);
         self.turned_away += worker.turned_away.saturating_sub(turned_away);
         let gauges = &mut self.gauges;
@@ -311,6 +355,38 @@ pub(super) mod tests {
         ledger.take(SystemTime::now(), vec![vec![vitals(0, &engine)]]);
         assert_eq!((queries(&ledger, "a."), queries(&ledger, "b.")), (None, Some(4)));
         assert_eq!(ledger.counters.answered, 6);
+    }
+
+    #[test]
+    fn a_changed_zone_took_counts_from_the_series_that_it_shares() {
+        let other = ["--zone", "a.", "--cluster", "k. a- 10.8.0.2"];
+        let (mut one, mut two) =
+            (Engine::new(plan(&A), [1; 32]), Engine::new(plan(&other), [2; 32]));
+        let mut ledger = Ledger::default();
+        let counted = |ledger: &Ledger| -> u64 {
+            let accounts = ledger.accounts.iter().chain(&ledger.past);
+            accounts.map(|account| account.meter.of_rcode(Rcode::NOERROR).1).sum()
+        };
+        let measured = |ledger: &Ledger| ledger.totals.latency.buckets.iter().sum::<u64>();
+        ask(&mut one, b'a', 5);
+        ask(&mut two, b'a', 2);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+        assert_eq!((counted(&ledger), measured(&ledger)), (7, 7));
+        for turn in 0..3u64 {
+            let changed = format!("k. a- 10.8.1.{turn}");
+            let changed = plan(&["--zone", "a.", "--cluster", &changed]);
+            one.set_plan(Time::default(), changed, &mut Outbox::default());
+            ask(&mut one, b'a', 1);
+            ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![vitals(1, &two)]]);
+            assert_eq!((counted(&ledger), measured(&ledger)), (8 + turn, 8 + turn));
+            assert_eq!((ledger.accounts.len(), ledger.past.len()), (2, 1));
+        }
+        // The other block alone, and then a name that nobody serves any more.
+        ledger.take(SystemTime::now(), vec![vec![vitals(1, &two)]]);
+        assert_eq!((counted(&ledger), ledger.accounts.len()), (10, 1));
+        two.set_plan(Time::default(), plan(&B), &mut Outbox::default());
+        ledger.take(SystemTime::now(), vec![vec![vitals(1, &two)]]);
+        assert_eq!((counted(&ledger), measured(&ledger), ledger.past.len()), (0, 10, 0));
     }
 
     #[test]

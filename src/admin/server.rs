@@ -53,7 +53,6 @@ struct State {
     history: History,
     watch: Watch,
     /// When sampling began.
-    begun: SystemTime,
     start: Instant,
     sampled: Option<Instant>,
 }
@@ -131,7 +130,6 @@ impl State {
             pinned: self.sources.board.read(),
             places: self.sources.roster.places(),
             ready: self.sources.roster.is_open(),
-            begun: self.begun,
             at: self.start.elapsed(),
         };
         serde_json::to_string(&told.status())
@@ -147,7 +145,6 @@ impl Admin {
             ledger: Ledger::default(),
             history: History::default(),
             watch: Watch::default(),
-            begun: SystemTime::now(),
             start: Instant::now(),
             sampled: None,
         };

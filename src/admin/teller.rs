@@ -30,9 +30,7 @@ pub struct Told<'a> {
     pub places: Vec<(SocketAddr, Service)>,
     /// Queries are taken.
     pub ready: bool,
-    /// When the last minutes began to be kept.
-    pub begun: SystemTime,
-    /// The time since.
+    /// The time since the last minutes began to be kept.
     pub at: Duration,
 }
 
@@ -69,7 +67,7 @@ impl Told<'_> {
         };
         let (lately, minute) = (between(LATELY), between(MINUTE));
         let mut latency = crate::engine::meters::Latency::default();
-        latency.add_between(&minute.before.latency, &minute.now.latency);
+        latency.add_between(&minute.before.totals.latency, &minute.now.totals.latency);
         let quantile = |share| latency.quantile(share).map(seconds);
         let rate = |of: fn(&Moment) -> u64| lately.per_second(of(&lately.now), of(&lately.before));
         let accounts = self.ledger.accounts.iter();
@@ -92,7 +90,7 @@ impl Told<'_> {
             },
             rates: Rates {
                 queries: rate(|moment| moment.answered[0]),
-                failed: rate(|moment| moment.failed),
+                failed: rate(|moment| moment.totals.failed),
                 from_cache: rate(|moment| moment.answered[1]),
             },
             in_flight: self.ledger.gauges.queries_in_flight as u64,
@@ -108,7 +106,8 @@ impl Told<'_> {
     fn chart(&self) -> Chart {
         let mut chart = Chart {
             step: STEP as f64,
-            end: unix(self.begun + self.history.end()),
+            // The clock may have been set since the start.
+            end: unix(SystemTime::now()) - seconds(self.at.saturating_sub(self.history.end())),
             ..Chart::default()
         };
         for point in self.history.points() {
