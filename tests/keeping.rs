@@ -351,6 +351,8 @@ fn too_many_queries_in_flight_are_servfail_not_memory() {
     }
     let refused = lab.take_answers();
     assert_eq!(refused.len(), 20);
+    let counters = lab.engine.counters();
+    assert_eq!((counters.client_limited, counters.overloaded), (12, 8));
     assert_eq!(shown(&refused[0].packet)[1], "ede 0 too many queries in flight");
     assert_eq!(lab.engine.queries_in_flight(), 10);
     lab.pass(SECOND);

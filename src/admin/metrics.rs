@@ -119,9 +119,11 @@ fn latency_buckets(latency: &Latency) -> Vec<(f64, u64)> {
 }
 
 impl Exposition {
-    /// Zones and forwards, by the name they are counted under.
+    /// Zones and forwards, by the name they are counted under, with what they had
+    /// counted before they were changed: no sum becomes smaller by that.
     fn accounts(&self) -> impl Iterator<Item = (&str, &Account)> {
-        self.ledger.accounts.iter().map(|account| (account.name.as_str(), account))
+        let accounts = self.ledger.accounts.iter().chain(&self.ledger.past);
+        accounts.map(|account| (account.name.as_str(), account))
     }
 
     fn clusters(&self) -> impl Iterator<Item = (Labels<'_>, &Account, usize, &ClusterName)> {
@@ -290,7 +292,12 @@ impl Exposition {
             ("loops", "Questions of our own that came back", c.loops),
             ("rate_limited", "Answers not given because a network had too many", c.rate_limited),
             ("unproven", "Queries whose client had to get a cookie or come over TCP", c.unproven),
-            ("overloaded", "Queries refused because too many were in flight", c.overloaded),
+            ("overloaded", "Queries refused: too many were in flight in all", c.overloaded),
+            (
+                "client_limited",
+                "Queries refused: their client had too many in flight",
+                c.client_limited,
+            ),
             ("too_long", "Records left out because a rewritten name was too long", c.too_long),
             ("servers_taken_out", "Times a server was taken out", c.taken_out),
             ("probes", "Probes of servers that are out or idle", c.probes),
@@ -312,7 +319,11 @@ impl Exposition {
         let good = u64::from(self.pinned.last_error.is_none());
         for (name, help, value) in [
             ("workers", "Worker threads", g.workers as u64),
-            ("in_flight_queries", "Queries not answered yet", g.queries_in_flight as u64),
+            (
+                "in_flight_queries",
+                "Queries that wait for clusters; equal ones are one",
+                g.queries_in_flight as u64,
+            ),
             ("in_flight_subqueries", "Sub-questions not settled yet", g.questions_in_flight as u64),
             ("cache_entries", "Questions whose answers are kept", g.kept_entries as u64),
             ("cache_bytes", "Octets of kept answers", g.kept_octets as u64),

@@ -35,8 +35,10 @@ counters! {
     unchanged,
     /// Questions asked again ahead of time, because they are in demand.
     refreshed,
-    /// Queries refused because too many were in flight.
+    /// Queries refused because too many were in flight in all.
     overloaded,
+    /// Queries refused because their client had too many in flight.
+    client_limited,
     /// Answers with a cluster's last good answer in place of a new one (M6).
     stale,
     /// Queries that joined an equal one in flight (U4).

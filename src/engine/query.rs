@@ -131,8 +131,13 @@ impl Engine {
         }
         let settings = &self.plan.plan.settings;
         let own = settings.max_queries.div_ceil(settings.workers.get());
-        if self.queries_in_flight() >= own || !self.admit(asker.client.addr.ip()) {
-            self.counters.overloaded += 1;
+        let full = self.queries_in_flight() >= own;
+        if full || !self.admit(asker.client.addr.ip()) {
+            // Who runs it has to act on the one; the other is what was asked for.
+            match full {
+                true => self.counters.overloaded += 1,
+                false => self.counters.client_limited += 1,
+            }
             let text = "too many queries in flight";
             self.merger.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
             self.answer_bare(asker, OptRcode::SERVFAIL, out);

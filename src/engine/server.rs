@@ -67,6 +67,7 @@ impl Server {
     pub(super) fn forget(&mut self) -> impl Iterator<Item = u32> + use<> {
         self.health = Health::default();
         self.rtt = Rtt::default();
+        self.latency = Latency::default();
         self.guard = Guard::new(self.guard.client_cookie);
         let udp = std::mem::take(&mut self.udp);
         udp.into_iter().chain([self.stream.take()]).flatten()

@@ -45,9 +45,7 @@ pub struct Hall {
 
 impl Hall {
     fn admit(&self, client: SocketAddr) -> Option<Permit> {
-        let worker = self.shared.borrow();
-        let most = worker.allows(client).then(|| worker.most_connections())?;
-        self.limits.admit(client.ip(), most)
+        self.limits.admit(client.ip(), self.shared.borrow().most_connections())
     }
 
     fn patience(&self) -> Patience {
@@ -60,8 +58,11 @@ pub async fn accept(hall: Hall, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
-                // Too many: closed at once, which tells the client to wait. So are
-                // those who may not ask: they would take others' places.
+                // Who may not ask would take others' places.
+                if !hall.shared.borrow().allows(addr) {
+                    continue;
+                }
+                // Too many: closed at once, which tells the client to wait.
                 match hall.admit(addr) {
                     Some(permit) => {
                         tokio::task::spawn_local(serve(hall.clone(), stream, addr, permit));
