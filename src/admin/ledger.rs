@@ -275,20 +275,11 @@ impl Ledger {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::{self, Command, Written};
+    use crate::cli::plan;
     use crate::engine::{Client, Engine, Outbox, Time, Transport};
 
     const A: [&str; 4] = ["--zone", "a.", "--cluster", "k. a- 10.8.0.1"];
     const B: [&str; 4] = ["--zone", "b.", "--cluster", "k. b- 10.9.0.1"];
-
-    pub fn plan(flags: &[&str]) -> Arc<Plan> {
-        match cli::parse(["gathersrv"].iter().chain(flags)).unwrap() {
-            Command::Serve(Written::Flags(draft), _) => {
-                Arc::new(crate::config::build(draft).unwrap())
-            }
-            other => panic!("not a daemon: {other:?}"),
-        }
-    }
 
     /// Asks for the SOA of a zone of one letter, which needs no cluster.
     fn ask(engine: &mut Engine, zone: u8, times: usize) {

@@ -400,10 +400,11 @@ impl Collector for Exposition {
 mod tests {
     use super::super::board::Board;
     use super::super::history::{History, LATELY};
-    use super::super::ledger::tests::{plan, vitals};
+    use super::super::ledger::tests::vitals;
     use super::super::status::ClusterState;
     use super::super::watch::Watch;
     use super::*;
+    use crate::cli::plan;
     use crate::engine::Engine;
     use std::time::{Duration, SystemTime};
 

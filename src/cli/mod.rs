@@ -165,6 +165,17 @@ where
     }
 }
 
+/// What a daemon with these flags serves: for the tests of this crate.
+#[cfg(test)]
+pub(crate) fn plan(flags: &[&str]) -> std::sync::Arc<crate::config::Plan> {
+    match parse(["gathersrv"].iter().chain(flags)) {
+        Ok(Command::Serve(Written::Flags(draft), _)) => {
+            std::sync::Arc::new(crate::config::build(draft).unwrap())
+        }
+        other => panic!("not a daemon: {other:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

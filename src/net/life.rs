@@ -1,6 +1,7 @@
 //! The life of a worker: what it begins with, what it is told while it serves,
 //! and how it ends without losing what has arrived.
 
+use super::alarm::Alarm;
 use super::batch::watch;
 use super::limits::ConnectionLimits;
 use super::pulse::Beat;
@@ -82,6 +83,8 @@ pub struct Birth {
     pub stages: watch::Receiver<Stage>,
     /// How many TCP clients there may be.
     pub limits: Arc<ConnectionLimits>,
+    /// Raised by a panic.
+    pub alarm: Alarm,
 }
 
 /// Seconds since 1970; a clock that is behind that only makes cookies of little
@@ -112,7 +115,7 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
         .build_local(tokio::runtime::LocalOptions::default())?;
     let entered = runtime.enter();
     let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
-    let Birth { orders, stages, limits, .. } = birth;
+    let Birth { orders, stages, limits, alarm, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -129,23 +132,24 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
     let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
     let mut worker = Worker::new(engine, served, sockets);
     worker.number = number;
+    worker.alarm = alarm.clone();
     worker.teller = Teller::to(reporter);
     worker.taps.set(worker.now(), taps);
     let shared: Shared = Rc::new(RefCell::new(worker));
     let lasting = vec![
-        runtime.spawn_local(keep_time(shared.clone())),
-        runtime.spawn_local(flush_rounds(shared.clone())),
-        runtime.spawn_local(take_orders(shared.clone(), orders)),
+        alarm.spawn(keep_time(shared.clone())),
+        alarm.spawn(flush_rounds(shared.clone())),
+        alarm.spawn(take_orders(shared.clone(), orders)),
     ];
     let mut letting_in = Vec::new();
     for (n, (socket, wildcard)) in listeners.iter().enumerate() {
         let task = datagrams::receive_queries(shared.clone(), n as u64, socket.clone(), *wildcard);
-        letting_in.push(runtime.spawn_local(task));
+        letting_in.push(alarm.spawn(task));
     }
     for (socket, tls) in accepting {
         let (limits, stages) = (limits.clone(), stages.clone());
         let hall = streams::Hall { shared: shared.clone(), limits, stages, tls };
-        letting_in.push(runtime.spawn_local(streams::accept(hall, socket)));
+        letting_in.push(alarm.spawn(streams::accept(hall, socket)));
     }
     drop(entered);
     Ok(Life { runtime, shared, listeners, lasting, letting_in, stages })
@@ -190,4 +194,69 @@ async fn end(
         tokio::time::sleep(STOP_POLL).await;
     }
     shared.borrow_mut().close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::plan;
+    use crate::config::Plan;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// Has one of a worker's tasks panic, and tells whether anybody hears of it.
+    fn is_heard(provoke: impl FnOnce(&mpsc::UnboundedSender<Order>, &Opened)) -> bool {
+        let here = (Ipv4Addr::LOCALHOST, 0);
+        let (udp, tcp) = (UdpSocket::bind(here).unwrap(), TcpListener::bind(here).unwrap());
+        udp.set_nonblocking(true).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        let opened =
+            Opened { udp: Some(udp), tcp: Some(tcp), service: Service::Plain, wildcard: false };
+        let (end, mut ended) = mpsc::unbounded_channel();
+        let (orders, taken) = mpsc::unbounded_channel();
+        let (_stage, stages) = watch::channel(Stage::Serve);
+        let desk = crate::tell::Desk::open().unwrap();
+        let flags = ["--zone", "a.", "--cluster", "k. a- 127.0.0.1:9"];
+        let life = begin(Birth {
+            number: 7,
+            served: Served::load(Plan::clone(&plan(&flags))).unwrap(),
+            seed: [1; 32],
+            secrets: Secrets { shown: [0; 16], given: [0; 16] },
+            reporter: desk.reporter().of(7),
+            listeners: vec![opened.try_clone().unwrap()],
+            orders: taken,
+            stages,
+            limits: Arc::new(ConnectionLimits::new(10)),
+            alarm: Alarm::new(end, 7),
+        });
+        let Life { runtime, shared, .. } = life.unwrap();
+        // All tasks wait for something; whoever then wants the worker panics: it is
+        // borrowed.
+        runtime.block_on(async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(ended.try_recv().is_err());
+        let held = shared.borrow_mut();
+        provoke(&orders, &opened);
+        let error = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), ended.recv()).await });
+        drop(held);
+        matches!(error, Ok(Some(error)) if error.to_string().starts_with("worker 7 ended"))
+    }
+
+    #[test]
+    fn a_task_that_panicked_left_a_worker_that_swallowed_its_queries() {
+        assert!(is_heard(|orders, _| drop(
+            orders.send(Order::Beat(tokio::sync::oneshot::channel().0))
+        )));
+        assert!(is_heard(|_, opened| {
+            let to = opened.udp.as_ref().unwrap().local_addr().unwrap();
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().send_to(&[0; 12], to).unwrap();
+        }));
+        assert!(is_heard(|_, opened| {
+            let to = opened.tcp.as_ref().unwrap().local_addr().unwrap();
+            drop(TcpStream::connect(to).unwrap());
+        }));
+    }
 }

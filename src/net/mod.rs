@@ -9,12 +9,14 @@
 //! [`mailbox`], and [`tcp_link`] asks clusters that way, both with the framing of
 //! [`frames`] and the certificates of [`keys`]. [`limits`] and [`files`] say how
 //! many clients may hold connections, [`tell`] what of all this the log is told;
-//! through the [`roster`] workers are asked how they are.
+//! through the [`roster`] workers are asked how they are. A panic raises the
+//! [`alarm`], wherever it is.
 //!
 //! The main thread waits for [`signals`], feels the workers' [`pulse`] and tells
 //! the service [`manager`]. Sockets may be [`handed`] over by that, and a process
 //! can [`leave`] its ports to another without a loss.
 
+mod alarm;
 pub mod batch;
 mod datagrams;
 mod files;
@@ -47,8 +49,6 @@ pub use running::Running;
 pub use signals::{Signals, Wake};
 pub use sockets::{Entrance, Service};
 pub use worker::Served;
-
-use tokio::sync::mpsc;
 
 /// The daemon cannot run: the host's or the operator's to mend.
 #[derive(Debug)]
@@ -98,22 +98,5 @@ fn fresh_seed() -> Result<[u8; 32], CannotRun> {
     match rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut seed) {
         Ok(()) => Ok(seed),
         Err(error) => Err(CannotRun::start(std::io::Error::other(error))),
-    }
-}
-
-/// Reports a worker that panics.
-struct Watchdog {
-    end: mpsc::UnboundedSender<CannotRun>,
-    worker: usize,
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let what = format!("worker {} ended", self.worker);
-            let why = std::io::Error::other("it panicked");
-            let remedy = "start the daemon again, and report what the log says".into();
-            let _ = self.end.send(CannotRun { what, why, remedy });
-        }
     }
 }

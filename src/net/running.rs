@@ -5,6 +5,7 @@
 //! others answer what is in flight and end. The sockets of addresses that stay
 //! are handed on with all that waits in them, whoever serves them then.
 
+use super::alarm::Alarm;
 use super::leave::Place;
 use super::life::{self, Order, Stage};
 use super::limits::ConnectionLimits;
@@ -12,7 +13,7 @@ use super::pulse::Pulse;
 use super::roster::Roster;
 use super::sockets::{self, Entrance, Listener, Opened, Service};
 use super::worker::Served;
-use super::{CannotRun, Watchdog, files, fresh_seed, leave};
+use super::{CannotRun, files, fresh_seed, leave};
 use crate::config::Plan;
 use crate::engine::Secrets;
 use crate::tap::{TapCounts, Taps};
@@ -245,12 +246,13 @@ impl Running {
                 orders,
                 stages: stages.clone(),
                 limits: self.limits.clone(),
+                alarm: Alarm::new(self.end.clone(), number),
             };
-            let watchdog = Watchdog { end: self.end.clone(), worker: number };
+            let guard = birth.alarm.guard();
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             let begun = begun.clone();
             let started = thread.spawn(move || {
-                let _watchdog = watchdog;
+                let _guard = guard;
                 let life = life::begin(birth).map_err(|error| begun.send(error));
                 // Whoever starts us waits until nobody can say more.
                 drop(begun);

@@ -65,7 +65,8 @@ pub async fn accept(hall: Hall, listener: TcpListener) {
                 // Too many: closed at once, which tells the client to wait.
                 match hall.admit(addr) {
                     Some(permit) => {
-                        tokio::task::spawn_local(serve(hall.clone(), stream, addr, permit));
+                        let serving = serve(hall.clone(), stream, addr, permit);
+                        hall.shared.borrow().alarm.spawn(serving);
                     }
                     None => hall.shared.borrow_mut().turned_away += 1,
                 }

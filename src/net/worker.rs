@@ -6,6 +6,7 @@
 //! again ([`Worker::flush`]). All of a worker's tasks share its state on one
 //! thread, so nothing is locked.
 
+use super::alarm::Alarm;
 use super::batch::{Inbox, Outlet, Parcel, watch};
 use super::keys::{KeyError, Keys};
 use super::limits::Most;
@@ -80,6 +81,8 @@ pub struct Worker {
     armed: Option<Time>,
     timer: Rc<Notify>,
     due: Rc<Notify>,
+    /// Raised by a panic in one of its tasks.
+    pub alarm: Alarm,
     /// What the log is told.
     pub teller: Teller,
     /// What is copied.
@@ -134,6 +137,7 @@ impl Worker {
             armed: None,
             timer: Rc::new(Notify::new()),
             due: Rc::new(Notify::new()),
+            alarm: Alarm::default(),
             teller: Teller::default(),
             taps: Taps::new(places),
             served,
@@ -262,14 +266,14 @@ impl Worker {
             Transport::Udp => {
                 let socket = Rc::new(watch(sockets::open_link(open.server)?)?);
                 let task = datagrams::receive_replies(shared.clone(), id, socket.clone());
-                let task = tokio::task::spawn_local(task);
+                let task = self.alarm.spawn(task);
                 Ok(Link { id, socket: Socket::Datagrams(socket), task })
             }
             Transport::Tcp | Transport::Tls => {
                 let (sender, frames) = mpsc::unbounded_channel();
                 let tls = self.engine.tls(id).cloned();
                 let task = tcp_link::run(shared.clone(), id, open.server, tls, frames);
-                let task = tokio::task::spawn_local(task);
+                let task = self.alarm.spawn(task);
                 Ok(Link { id, socket: Socket::Stream(sender), task })
             }
         }

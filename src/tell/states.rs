@@ -333,16 +333,8 @@ fn missing_line(place: &Place, more: u64) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Command, Written, parse};
-    use crate::config::build;
+    use crate::cli::plan;
     use crate::tell::limited::TELL_EVERY;
-
-    fn plan(words: &[&str]) -> Arc<Plan> {
-        match parse(["gathersrv"].iter().chain(words)) {
-            Ok(Command::Serve(Written::Flags(draft), _)) => Arc::new(build(draft).unwrap()),
-            other => panic!("{other:?}"),
-        }
-    }
 
     const A: &str = "10.8.0.1:53";
     const B1: &str = "10.9.0.1:53";
