@@ -239,7 +239,7 @@ impl Collector {
             let entries = dropped - self.dropped_told;
             self.dropped_told = dropped;
             let text = format!("dnstap: {entries} entries were dropped: no collector took them");
-            self.reporter.line(Level::WARN, "dnstap_dropped", text);
+            self.reporter.dropped("dnstap_dropped", text, entries);
         }
     }
 }

@@ -279,9 +279,9 @@ impl Taps {
     pub fn handles(&mut self, settings: &Settings) -> Handles {
         let Taps { reporter, counts, query_log, dnstap } = self;
         if settings.query_log.is_some() && query_log.is_none() {
-            let counts = &counts.query_log;
-            *query_log = Writer::start(counts, "query-log", reporter, |outlet, _| {
-                querylog::write(&outlet);
+            let (counts, own) = (&counts.query_log, reporter.clone());
+            *query_log = Writer::start(counts, "query-log", reporter, move |outlet, _| {
+                querylog::write(&outlet, &own);
             });
         }
         if let Some(endpoint) = &settings.dnstap

@@ -7,6 +7,7 @@ use super::{Batch, Entry, GATHER, Outlet};
 use crate::engine::Transport;
 use crate::log::QUERY;
 use crate::show::flags;
+use crate::tell::Reporter;
 use crate::tell::limited::Limited;
 use domain::base::iana::{OptRcode, Rtype};
 use domain::base::message::Message;
@@ -31,7 +32,7 @@ struct Line {
 }
 
 /// Writes what comes until nothing will.
-pub(super) fn write(outlet: &Outlet) {
+pub(super) fn write(outlet: &Outlet, reporter: &Reporter) {
     let (mut limited, mut told) = (Limited::default(), 0);
     while let Ok(batch) = outlet.wait() {
         log(outlet, &batch);
@@ -42,12 +43,11 @@ pub(super) fn write(outlet: &Outlet) {
         if dropped > told && limited.happened().is_some() {
             let entries = dropped - told;
             told = dropped;
-            tracing::warn!(
-                event = "query_log_dropped",
-                entries,
+            let text = format!(
                 "{entries} lines of the query log were dropped: whoever reads the log does not \
                  keep up"
             );
+            reporter.dropped("query_log_dropped", text, entries);
         }
         std::thread::sleep(GATHER);
     }

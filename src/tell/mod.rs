@@ -69,6 +69,8 @@ pub(crate) enum News {
     Back(usize, SocketAddr),
     /// Something of a kind, and how many more of it there were.
     Often(Kind, String, u64),
+    /// Entries that nobody took were dropped: so many.
+    Dropped(&'static str, String, u64),
     /// Anything else.
     Line(Level, &'static str, String),
     /// What is served now, and by which workers.
@@ -95,6 +97,11 @@ impl Reporter {
     /// is what it is, in a word that stays the same.
     pub fn line(&self, level: Level, event: &'static str, text: String) {
         self.send(News::Line(level, event, text));
+    }
+
+    /// So many entries for others than the log were dropped.
+    pub(crate) fn dropped(&self, event: &'static str, text: String, entries: u64) {
+        self.send(News::Dropped(event, text, entries));
     }
 
     /// Everything that is told from now on.
@@ -139,22 +146,25 @@ pub(crate) struct Line {
     pub questions: Option<u64>,
     pub seconds: Option<f64>,
     pub more: Option<u64>,
+    pub entries: Option<u64>,
 }
 
 impl Line {
     pub fn new(level: Level, event: &'static str, text: String) -> Self {
         let (server, zone, cluster) = (None, None, None);
-        let (questions, seconds, more) = (None, None, None);
-        Line { level, text, event, server, zone, cluster, questions, seconds, more }
+        let (questions, seconds, more, entries) = (None, None, None, None);
+        Line { level, text, event, server, zone, cluster, questions, seconds, more, entries }
     }
 
     fn log(&self) {
-        let Line { text, event, questions, seconds, more, .. } = self;
+        let Line { text, event, questions, seconds, more, entries, .. } = self;
         let (server, zone) = (self.server.as_deref(), self.zone.as_deref());
         let cluster = self.cluster.as_deref();
         macro_rules! log {
             ($level:ident) => {
-                tracing::$level!(event, server, zone, cluster, questions, seconds, more, "{text}")
+                tracing::$level!(
+                    event, server, zone, cluster, questions, seconds, more, entries, "{text}"
+                )
             };
         }
         match self.level {
@@ -212,6 +222,8 @@ pub(crate) fn join_within(thread: JoinHandle<()>, patience: Duration) {
 #[derive(Default)]
 struct Clerk {
     states: States,
+    /// When changes that were too many were looked at last.
+    looked: Option<Instant>,
     often: [Limited; KINDS],
     readers: Vec<UnboundedSender<Event>>,
 }
@@ -223,17 +235,29 @@ impl Clerk {
                 false => news.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 true => news.recv_timeout(TICK),
             };
-            let lines = match next {
+            let news = match next {
                 Ok(News::End) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(news) => self.take(news),
-                Err(RecvTimeoutError::Timeout) => self.states.look_again(Instant::now()),
+                Ok(news) => Some(news),
+                Err(RecvTimeoutError::Timeout) => None,
             };
+            let lines = self.turn(Instant::now(), news);
             lines.iter().for_each(|line| self.tell(line));
         }
     }
 
-    fn take(&mut self, news: News) -> Vec<Line> {
-        let now = Instant::now();
+    /// What there is to tell of news, or of time that has passed: news that never
+    /// pauses does not keep back what is due.
+    fn turn(&mut self, now: Instant, news: Option<News>) -> Vec<Line> {
+        let mut lines = news.map(|news| self.take(now, news)).unwrap_or_default();
+        let due = self.looked.is_none_or(|at| now.saturating_duration_since(at) >= TICK);
+        if due && self.states.has_untold() {
+            self.looked = Some(now);
+            lines.extend(self.states.look_again(now));
+        }
+        lines
+    }
+
+    fn take(&mut self, now: Instant, news: News) -> Vec<Line> {
         match news {
             News::Out(worker, server, missed, silence) => {
                 self.states.out(now, worker, server, missed, silence)
@@ -244,6 +268,10 @@ impl Clerk {
                 Vec::new()
             }
             News::Often(kind, text, more) => self.often(kind, &text, more).into_iter().collect(),
+            News::Dropped(event, text, entries) => {
+                let line = Line::new(Level::WARN, event, text);
+                vec![Line { entries: Some(entries), ..line }]
+            }
             News::Line(level, event, text) => vec![Line::new(level, event, text)],
             News::Subscribe(reader) => {
                 self.readers.push(reader);
@@ -311,6 +339,30 @@ mod tests {
         let next = clerk.often(Kind::Loop, "a loop", 3).unwrap();
         assert_eq!(next.more, Some(73));
         assert_eq!(next.text, "a loop (73 more since this was last told)");
+    }
+
+    #[test]
+    fn what_a_server_had_come_to_was_not_told_while_others_had_news() {
+        let plan = crate::cli::plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1 10.8.0.2"]);
+        let server = |n| SocketAddr::from(([10, 8, 0, n], 53));
+        let mut clerk = Clerk::default();
+        let begun = Instant::now();
+        clerk.turn(begun, Some(News::Serving(vec![(vec![0], plan)])));
+        for _ in 0..9 {
+            clerk.turn(begun, Some(News::Out(0, server(1), 2, None)));
+            clerk.turn(begun, Some(News::Back(0, server(1))));
+        }
+        clerk.turn(begun, Some(News::Out(0, server(1), 2, None)));
+        let mut told = Vec::new();
+        for n in 1..40 {
+            let news = match n % 2 {
+                0 => News::Back(0, server(2)),
+                _ => News::Out(0, server(2), 2, None),
+            };
+            told.extend(clerk.turn(begun + TICK / 2 * n, Some(news)));
+        }
+        let first = told.iter().find(|line| line.server.as_deref() == Some("10.8.0.1:53"));
+        assert!(first.is_some_and(|line| line.text.contains("has been out for")), "{told:?}");
     }
 
     #[test]
