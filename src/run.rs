@@ -246,12 +246,15 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
             }
         }
     }
-    running.close();
     manager.stopping(&told);
-    let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
-    signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     if running.is_followed() {
+        // Who asks here is served by the other, and need not be told to go away.
         reloader.leave(&told);
+        running.close();
+    } else {
+        running.close();
+        let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
+        signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
     }
     signals.leave(&mut running);
     running.stop();

@@ -324,7 +324,8 @@ pub(super) struct Serve {
     ///
     /// Whoever sends queries here according to /ready has this time to stop doing so. Queries
     /// are answered as ever, connections are accepted; then the daemon ends. A second SIGTERM
-    /// ends the wait. At most 10 minutes.
+    /// ends the wait, and if another process shares the listeners there is none. At most 10
+    /// minutes.
     ///
     /// In a Corefile: health { lameduck TIME }
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = lame_duck)]

@@ -19,6 +19,7 @@ from bed import LOOPBACK, free_port, two
 from certificates import Authority
 from manager import LITTLE_PROC, listening, managed, start
 from worlds import A, B, Z, seed
+from .admin import Admin
 from .seed import QUESTION, WHOLE, shape
 
 WORKERS = 2
@@ -227,6 +228,22 @@ def share(bed, check, flags, cluster):
     check.that("and soon", time.monotonic() - began < 3)
 
 
+def a_lame_duck_that_is_followed_said_not_ready_beside_its_follower(bed, check, flags):
+    port, admin = free_port(), free_port()
+    words = (*flags, "--listen", f"{LOOPBACK}:{port}", "--admin", f"{LOOPBACK}:{admin}", "--take-over",
+             "--lame-duck", "600s")
+    first, second = managed(bed, *words), managed(bed, *words)
+    check.same("a lame duck that is followed does not wait", first.end(), 0)
+    ready = {Admin(at=f"{LOOPBACK}:{admin}").get("/ready")[0] for _ in range(20)}
+    check.same("and its follower is ready", ready, {200})
+    second.send(signal.SIGTERM)
+    end = time.monotonic() + PATIENCE
+    while (ready := Admin(at=f"{LOOPBACK}:{admin}").get("/ready")[0]) == 200 and time.monotonic() < end:
+        time.sleep(0.05)
+    check.same("the last one waits, and says so", (ready, second.child.poll()), (503, None))
+    check.same("until it is asked again", second.end(), 0)
+
+
 def settled(daemon):
     """Waits until it has noticed that it is alone."""
     end = time.monotonic() + 10
@@ -348,5 +365,6 @@ def run(bed, check):
     flags = (*two(a, b), "--zone", "count.local.", "--cluster", f"count-a.local. a- {cluster.at}")
     share(bed, check, flags, cluster)
     everywhere(bed, check, flags)
+    a_lame_duck_that_is_followed_said_not_ready_beside_its_follower(bed, check, flags)
     held(bed, check, flags, cluster)
     activated(bed, check, (*flags, "--cache", 0))
