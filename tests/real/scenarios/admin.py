@@ -217,6 +217,21 @@ def changing(bed, check, a, b):
     check.same("and ends", daemon.end(), 0)
 
 
+def strangers_over_tcp_were_counted_as_too_many(bed, check, a, b):
+    counted = []
+    for flags in (("--allow", "192.0.2.0/24"), ("--max-tcp", "1")):
+        daemon = bed.gathersrv(*two(a, b), *flags, "--admin", f"{LOOPBACK}:0")
+        links = [socket.create_connection((daemon.host, daemon.port), PATIENCE) for _ in range(3)]
+        # The last is closed in either case, as the first may be.
+        links[-1].settimeout(PATIENCE)
+        check.same(f"{' '.join(flags)}: a connection is closed", links[-1].recv(1), b"")
+        counted.append(Admin(daemon).metrics()["gathersrv_connections_turned_away_total"])
+        for link in links:
+            link.close()
+        daemon.end()
+    check.same("those above --max-tcp are counted, those who may not ask are not", counted, [0, 2])
+
+
 def misbehaving(bed, check, a, b):
     daemon = bed.gathersrv(*two(a, b), "--admin", f"{LOOPBACK}:0")
     admin = Admin(daemon)
@@ -378,6 +393,7 @@ def run(bed, check):
     pages(bed, check, a, b)
     failing(bed, check, a, b)
     changing(bed, check, a, b)
+    strangers_over_tcp_were_counted_as_too_many(bed, check, a, b)
     misbehaving(bed, check, a, b)
     probes_that_showed_everything(bed, check, a, b)
     silent_connections_that_shut_out_probes(bed, check, a, b)

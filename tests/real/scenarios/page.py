@@ -3,6 +3,7 @@ away, and the page that was opened at the start says so by itself; with 1,000
 zones; in light and dark, on a desk and on a phone."""
 
 import contextlib
+import pathlib
 import re
 import signal
 import threading
@@ -200,6 +201,16 @@ def one_zone_of_two_blocks_was_one_part(bed, check, a, b):
     daemon.end()
 
 
+def a_peak_just_below_a_power_of_ten_had_no_axis(check, browser):
+    page = (pathlib.Path(__file__).resolve().parents[3] / "src/admin/page.html").read_text()
+    function, = re.findall(r"^function round\(top\) \{.*?^\}$", page, re.M | re.S)
+    tops = [0.09999, 0.3, 1, 5.5, 8.1, 9.9995, 10, 99.995, 999.95, 12_345]
+    bounds = browser.js(function + "\nreturn arguments[0].map(round)", tops)
+    check.that("a chart's axis ends above its peak, not far above",
+               all(bound is not None and top < bound <= 2.1 * top for top, bound in zip(tops, bounds)),
+               list(zip(tops, bounds)))
+
+
 def run(bed, check):
     a, b = bed.knot({A: seed(A, "10.8")}), bed.knot({B: seed(B, "10.9")})
     words = two(a, b)
@@ -215,6 +226,7 @@ def run(bed, check):
         check.that("it answers again: it is up", browser.until(
             lambda: row(browser, "b-") == "up" and row(browser, b.at) == "up"), browser.js(ROWS))
         unseen(check, browser)
+        a_peak_just_below_a_power_of_ten_had_no_axis(check, browser)
         browser.collect()
         check.same("the console is silent", browser.console, [])
         gone(bed, check, browser, daemon, words)
