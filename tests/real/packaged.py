@@ -31,15 +31,8 @@ PLACES = {"etc/gathersrv/Corefile", "etc/default/gathersrv", "usr/bin/gathersrv"
           "usr/share/zsh/vendor-completions/_gathersrv",
           "usr/share/fish/vendor_completions.d/gathersrv.fish",
           "usr/share/doc/gathersrv/examples/gathersrv.socket"}
-EDITED = """\
-distributed.local. {{
-    bind 127.0.0.1
-    gathersrv distributed.local. {{
-        {a} a- 10.8.0.1
-        {b} b- 10.9.0.1
-    }}
-}}
-"""
+# What an editor would do to the example.
+EXAMPLE = re.compile(r"^#distributed\.local\. \{\n(?:#.*\n)*?#\}$", re.M)
 
 
 class Root:
@@ -86,10 +79,12 @@ def answers(bed, check, root, manager):
     check.that("it starts as it was installed, and is ready", ready, daemon.said())
     code, out, _ = bed.run("dig", "@127.0.0.1", "-p", 1053, "+short", "www.example", "A")
     check.same("and answers what this host would", (code, out.split()), (0, ["192.0.2.80"]))
-    (root.path / "etc/gathersrv/Corefile").write_text(EDITED.format(a=A, b=B))
+    corefile = root.path / "etc/gathersrv/Corefile"
+    corefile.write_text(EXAMPLE.sub(lambda found: re.sub("^#", "", found[0], flags=re.M),
+                                    corefile.read_text()))
     manager.wait("STATUS=serving 1 zone from 2 clusters")
     server = type("At", (), {"host": LOOPBACK, "port": 53})
-    check.same("two clusters' names go into the file, and their answer is one",
+    check.same("the file's example is put to use, and two clusters' answer is one",
                shape(ask.ask(server, QUESTION, "SRV")), WHOLE)
     check.same("it ends", daemon.end(), 0)
 

@@ -42,6 +42,10 @@ def run(bed, check):
     code, out, told = install("--binary", bed.binary, DESTDIR=str(elsewhere), PREFIX="/opt/g")
     check.that("PREFIX is another place", (elsewhere / "opt/g/bin/gathersrv").exists() and
                "\nExecStart=/opt/g/bin/gathersrv " in (elsewhere / PLACES[-2]).read_text(), out + told)
+    code, out, told = bed.run(ROOT / "scripts/install", "--binary", os.path.relpath(bed.binary, bed.dir),
+                              env={**os.environ, "DESTDIR": "./from-here"}, timeout=60, cwd=bed.dir)
+    check.that("names are those of the caller's directory", code == 0 and
+               (bed.dir / "from-here" / PLACES[0]).exists(), out + told)
     for words, why in ((["--binary"], "--binary"), (["--binary", "/dev/null"], "/dev/null"),
                        (["--frobnicate"], "--frobnicate"), (["--uninstall", "x"], "'x'")):
         code, out, told = install(*words)
