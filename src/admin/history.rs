@@ -17,7 +17,7 @@ pub const STEP: u64 = 2;
 /// Rates are over this time.
 pub const LATELY: Duration = Duration::from_secs(10);
 
-/// Totals are of this time.
+/// Sums are of this time.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a zone had come to: the counts that rates are made of.
