@@ -247,14 +247,15 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
         }
     }
     manager.stopping(&told);
-    if running.is_followed() {
-        // Who asks here is served by the other, and need not be told to go away.
+    // Nobody shall hear at the admin addresses of a follower that this one is not ready.
+    if running.is_replaced() {
         reloader.leave(&told);
-        running.close();
-    } else {
-        running.close();
-        let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
-        signals.wait_for_stop(&mut running, lame_duck.unwrap_or_default())?;
+    }
+    running.close();
+    let lame_duck = running.plans().iter().map(|plan| plan.settings.lame_duck).max();
+    signals.be_lame_duck(&mut running, lame_duck.unwrap_or_default())?;
+    if running.is_followed() {
+        reloader.leave(&told);
     }
     signals.leave(&mut running);
     running.stop();

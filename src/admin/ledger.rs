@@ -218,8 +218,13 @@ impl Ledger {
             before.entry(key).or_default().push(account);
         }
         for (key, gone) in before.into_iter().filter(|(_, gone)| !gone.is_empty()) {
-            let Some(served) = now.get(&key) else { continue };
-            let served: Vec<&Account> = served.iter().map(|&n| &self.accounts[n]).collect();
+            // A zone and a forward of one name share series, too.
+            let (name, is_forward) = &key;
+            if !now.contains_key(&key) && !now.contains_key(&(name.clone(), !is_forward)) {
+                continue;
+            }
+            let served = now.get(&key).into_iter().flatten();
+            let served: Vec<&Account> = served.map(|&n| &self.accounts[n]).collect();
             self.past.push(Account::past(key, &served, &gone));
         }
     }
@@ -378,6 +383,21 @@ pub(super) mod tests {
         two.set_plan(Time::default(), plan(&B), &mut Outbox::default());
         ledger.take(SystemTime::now(), vec![vec![vitals(1, &two)]]);
         assert_eq!((counted(&ledger), measured(&ledger), ledger.past.len()), (0, 10, 0));
+    }
+
+    #[test]
+    fn a_forward_that_went_took_counts_from_the_zone_of_its_name() {
+        let forward = plan(&["--forward", "a. 10.8.0.9"]);
+        let (mut one, two) = (Engine::new(plan(&A), [1; 32]), Engine::new(forward, [2; 32]));
+        let mut ledger = Ledger::default();
+        ask(&mut one, b'a', 1);
+        let mut of_forward = vitals(1, &two);
+        of_forward.engine.meters[0].latency.buckets[0] = 5;
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)], vec![of_forward]]);
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &one)]]);
+        let meters = ledger.accounts.iter().chain(&ledger.past).map(|account| &account.meter);
+        let measured: u64 = meters.flat_map(|meter| meter.latency.buckets).sum();
+        assert_eq!((ledger.accounts.len(), measured), (1, 6));
     }
 
     #[test]

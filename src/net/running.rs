@@ -338,6 +338,13 @@ impl Running {
         self.own_places().iter().any(Place::is_shared)
     }
 
+    /// Whether others can take all that comes: it need not be told to go elsewhere.
+    pub fn is_replaced(&self) -> bool {
+        let places = self.own_places();
+        let handed = self.groups.iter().any(|group| !group.handed.is_empty());
+        !handed && !places.is_empty() && places.iter().all(Place::is_shared)
+    }
+
     /// Whether the ports may be shared at all.
     pub fn takes_over(&self) -> bool {
         self.entrance.take_over

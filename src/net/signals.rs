@@ -103,16 +103,13 @@ impl Signals {
         self.changes.0.clone()
     }
 
-    /// Waits for so long, or for another request to stop.
-    pub fn wait_for_stop(
-        &mut self,
-        running: &mut Running,
-        time: Duration,
-    ) -> Result<(), CannotRun> {
-        let Signals { runtime, terminate, interrupt, watchdog, .. } = self;
+    /// Waits for so long, or for another request to stop, or until others can take
+    /// what comes.
+    pub fn be_lame_duck(&mut self, running: &mut Running, time: Duration) -> Result<(), CannotRun> {
+        let Signals { runtime, terminate, interrupt, shared, watchdog, .. } = self;
         runtime.block_on(async {
             let end = tokio::time::Instant::now() + time;
-            loop {
+            while !running.is_replaced() {
                 tokio::select! {
                     () = tokio::time::sleep_until(end) => return Ok(()),
                     _ = terminate.recv() => return Ok(()),
@@ -121,8 +118,10 @@ impl Signals {
                     () = watchdog.due() => {
                         watchdog.look(&running.pulse(), running.desk().reporter()).await;
                     },
+                    _ = shared.tick() => {}
                 }
             }
+            Ok(())
         })
     }
 

@@ -241,7 +241,13 @@ def a_lame_duck_that_is_followed_said_not_ready_beside_its_follower(bed, check, 
     while (ready := Admin(at=f"{LOOPBACK}:{admin}").get("/ready")[0]) == 200 and time.monotonic() < end:
         time.sleep(0.05)
     check.same("the last one waits, and says so", (ready, second.child.poll()), (503, None))
-    check.same("until it is asked again", second.end(), 0)
+    third = managed(bed, *words)
+    check.same("until another follows", second.child.wait(PATIENCE), 0)
+    ready = {Admin(at=f"{LOOPBACK}:{admin}").get("/ready")[0] for _ in range(20)}
+    check.same("which is ready", ready, {200})
+    third.send(signal.SIGTERM)
+    time.sleep(0.5)
+    check.same("or until it is asked again", (third.child.poll(), third.end()), (None, 0))
 
 
 def settled(daemon):
