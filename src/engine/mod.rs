@@ -27,6 +27,7 @@ mod gather;
 mod guard;
 mod health;
 mod ids;
+mod last_good;
 mod links;
 mod live;
 pub mod merge;
@@ -56,6 +57,7 @@ pub use cookies::Secrets;
 pub use counters::Counters;
 pub use gather::Phase;
 pub use guard::{GUESSES, SIEGE, SPAN};
+pub use last_good::LastGood;
 pub use links::{LINKS_PER_SERVER, LinkId};
 pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
@@ -100,6 +102,17 @@ fn kept(plan: &Plan) -> usize {
     settings.cache.max(settings.keep).div_ceil(settings.workers.get())
 }
 
+/// What the engines of one daemon have in common. Their clocks are one clock.
+#[derive(Clone)]
+pub struct Common {
+    /// What cookies are made with.
+    pub secrets: Secrets,
+    /// Seconds since 1970 when the clock was at its start: cookies are dated.
+    pub unix: u64,
+    /// What the clusters said last.
+    pub last_good: Arc<LastGood>,
+}
+
 /// One engine serves one worker: it has one owner and no locks.
 pub struct Engine {
     plan: Rc<LivePlan>,
@@ -113,6 +126,8 @@ pub struct Engine {
     /// When servers that are out are probed, by server.
     probes: Wheel,
     store: Store,
+    /// What the clusters said last, as far as any worker knows.
+    last_good: Arc<LastGood>,
     /// When a server last came back: what was incomplete before may be whole
     /// now.
     recovered: Time,
@@ -144,14 +159,14 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, seed: [u8; 32]) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let secrets = Secrets { shown: rng.random(), given: rng.random() };
-        Self::with_secrets(plan, seed, secrets, 0)
+        let common = Common { secrets, unix: 0, last_good: LastGood::new(seed) };
+        Self::in_daemon(plan, seed, common)
     }
 
-    /// The same with secrets that it shares with others, and the time in
-    /// seconds since 1970 when its clock is at its start: cookies are dated.
-    pub fn with_secrets(plan: Arc<Plan>, seed: [u8; 32], secrets: Secrets, unix: u64) -> Self {
+    /// The same as one of a daemon's engines.
+    pub fn in_daemon(plan: Arc<Plan>, seed: [u8; 32], common: Common) -> Self {
         let mut rng = StdRng::from_seed(seed);
-        let baker = Baker::new(secrets, unix);
+        let baker = Baker::new(common.secrets, common.unix);
         let mut hasher = || {
             let mut key = || rng.next_u64();
             RandomState::with_seeds(key(), key(), key(), key())
@@ -173,6 +188,7 @@ impl Engine {
             wheel: Wheel::default(),
             probes: Wheel::default(),
             store: Store::new(kept, stored),
+            last_good: common.last_good,
             recovered: Time::default(),
             by_client: HashMap::with_hasher(clients),
             baker,

@@ -10,7 +10,7 @@ use super::sockets::{Opened, Service};
 use super::tell::Teller;
 use super::worker::{Served, Shared, Worker, flush_rounds, keep_time};
 use super::{datagrams, streams};
-use crate::engine::{Engine, Secrets};
+use crate::engine::{Common, Engine};
 use crate::tell::Reporter;
 use std::cell::RefCell;
 use std::io;
@@ -71,8 +71,10 @@ pub struct Birth {
     pub served: Served,
     /// For its randomness (U2).
     pub seed: [u8; 32],
-    /// What cookies are made with, the same for all workers.
-    pub secrets: Secrets,
+    /// The same for all workers.
+    pub common: Common,
+    /// When the clock of all workers started.
+    pub epoch: Instant,
     /// Who is told what it notices.
     pub reporter: Reporter,
     /// Its own sockets.
@@ -85,12 +87,6 @@ pub struct Birth {
     pub limits: Arc<ConnectionLimits>,
     /// Raised by a panic.
     pub alarm: Alarm,
-}
-
-/// Seconds since 1970; a clock that is behind that only makes cookies of little
-/// use.
-fn unix_now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// A worker that has begun, on the thread that it stays on.
@@ -114,7 +110,7 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
         .enable_time()
         .build_local(tokio::runtime::LocalOptions::default())?;
     let entered = runtime.enter();
-    let Birth { number, served, seed, secrets, reporter, listeners: opened, .. } = birth;
+    let Birth { number, served, seed, common, epoch, reporter, listeners: opened, .. } = birth;
     let Birth { orders, stages, limits, alarm, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
@@ -129,8 +125,8 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
     }
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let taps = served.taps.clone();
-    let engine = Engine::with_secrets(served.plan.clone(), seed, secrets, unix_now());
-    let mut worker = Worker::new(engine, served, sockets);
+    let engine = Engine::in_daemon(served.plan.clone(), seed, common);
+    let mut worker = Worker::new(engine, epoch, served, sockets);
     worker.number = number;
     worker.alarm = alarm.clone();
     worker.teller = Teller::to(reporter);
@@ -201,6 +197,7 @@ mod tests {
     use super::*;
     use crate::cli::plan;
     use crate::config::Plan;
+    use crate::engine::{LastGood, Secrets};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     /// Has one of a worker's tasks panic, and tells whether anybody hears of it.
@@ -220,7 +217,12 @@ mod tests {
             number: 7,
             served: Served::load(Plan::clone(&plan(&flags))).unwrap(),
             seed: [1; 32],
-            secrets: Secrets { shown: [0; 16], given: [0; 16] },
+            common: Common {
+                secrets: Secrets { shown: [0; 16], given: [0; 16] },
+                unix: 0,
+                last_good: LastGood::new([2; 32]),
+            },
+            epoch: Instant::now(),
             reporter: desk.reporter().of(7),
             listeners: vec![opened.try_clone().unwrap()],
             orders: taken,

@@ -9,7 +9,7 @@ use crate::engine::{Client, Engine, Transport};
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Asks what a client would have asked; returns the answer, and how it came
 /// about if somebody had to be asked. A packet that gets no answer gives an
@@ -28,7 +28,8 @@ pub fn ask(
         .build_local(tokio::runtime::LocalOptions::default())
         .map_err(CannotRun::start)?;
     runtime.block_on(async {
-        let shared: Shared = Rc::new(RefCell::new(Worker::new(engine, served, Vec::new())));
+        let shared: Shared =
+            Rc::new(RefCell::new(Worker::new(engine, Instant::now(), served, Vec::new())));
         let timer = tokio::task::spawn_local(keep_time(shared.clone()));
         let flusher = tokio::task::spawn_local(flush_rounds(shared.clone()));
         let mailbox = {

@@ -15,13 +15,13 @@ use super::sockets::{self, Entrance, Listener, Opened, Service};
 use super::worker::Served;
 use super::{CannotRun, files, fresh_seed, leave};
 use crate::config::Plan;
-use crate::engine::Secrets;
+use crate::engine::{Common, LastGood, Secrets};
 use crate::tap::{TapCounts, Taps};
 use crate::tell::Desk;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tracing::Level;
 
@@ -48,7 +48,8 @@ pub struct Running {
     /// Those that have been told to end.
     ending: Vec<Group>,
     limits: Arc<ConnectionLimits>,
-    secrets: Secrets,
+    common: Common,
+    epoch: Instant,
     roster: Roster,
     entrance: Entrance,
     /// Others may be leaving ports that are shared with them.
@@ -71,11 +72,13 @@ fn places(plans: &[Served]) -> Vec<(SocketAddr, Service)> {
     plans.iter().flat_map(|served| sockets::places(&served.plan.settings)).collect()
 }
 
-fn fresh_secrets() -> Result<Secrets, CannotRun> {
+fn fresh_common() -> Result<Common, CannotRun> {
     let mut secrets = Secrets { shown: [0; 16], given: [0; 16] };
     secrets.shown.copy_from_slice(&fresh_seed()?[..16]);
     secrets.given.copy_from_slice(&fresh_seed()?[..16]);
-    Ok(secrets)
+    // A clock that is behind 1970 only makes cookies of little use.
+    let unix = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    Ok(Common { secrets, unix, last_good: LastGood::new(fresh_seed()?) })
 }
 
 impl Running {
@@ -84,7 +87,7 @@ impl Running {
         entrance.handed.are_used(&places(plans))?;
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
-        let secrets = fresh_secrets()?;
+        let (common, epoch) = (fresh_common()?, Instant::now());
         let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
         let shared = entrance.take_over;
         let desk = Desk::open().map_err(CannotRun::start)?;
@@ -93,7 +96,8 @@ impl Running {
             groups,
             ending,
             limits,
-            secrets,
+            common,
+            epoch,
             roster,
             desk,
             taps,
@@ -240,7 +244,8 @@ impl Running {
                 number,
                 served: tapped.clone(),
                 seed: fresh_seed()?,
-                secrets: self.secrets,
+                common: self.common.clone(),
+                epoch: self.epoch,
                 reporter: self.desk.reporter().of(number),
                 listeners: opened,
                 orders,

@@ -121,14 +121,20 @@ pub type Shared = Rc<RefCell<Worker>>;
 
 impl Worker {
     /// A worker with these listeners, which nothing reads yet.
-    pub fn new(engine: Engine, served: Served, listeners: Vec<Rc<AsyncFd<UdpSocket>>>) -> Self {
+    /// Its clock started at `start`, as those of all workers.
+    pub fn new(
+        engine: Engine,
+        start: Instant,
+        served: Served,
+        listeners: Vec<Rc<AsyncFd<UdpSocket>>>,
+    ) -> Self {
         let places = listeners.iter().map(|socket| socket.get_ref().local_addr().ok()).collect();
         Worker {
             engine,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             outlet: Outlet::default(),
-            start: Instant::now(),
+            start,
             next_stream: listeners.len() as u64,
             listeners,
             links: Vec::new(),

@@ -6,7 +6,9 @@ pub mod text;
 
 use gathersrv::cli;
 use gathersrv::config::{self, Plan};
-use gathersrv::engine::{Client, Engine, LinkId, LinkState, Open, Outbox, Time, Transport};
+use gathersrv::engine::{
+    Client, Common, Engine, LastGood, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport,
+};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,8 +88,18 @@ impl Lab {
     }
 
     pub fn with_plan(plan: Arc<Plan>, seed: [u8; 32]) -> Self {
+        Self::with_engine(Engine::new(plan, seed))
+    }
+
+    /// A worker of a daemon whose last good answers are those of `last_good`.
+    pub fn in_daemon(plan: Arc<Plan>, seed: [u8; 32], last_good: Arc<LastGood>) -> Self {
+        let secrets = Secrets { shown: [3; 16], given: [4; 16] };
+        Self::with_engine(Engine::in_daemon(plan, seed, Common { secrets, unix: 0, last_good }))
+    }
+
+    fn with_engine(engine: Engine) -> Self {
         Lab {
-            engine: Engine::new(plan, seed),
+            engine,
             now: Time::from_micros(1_000_000),
             asked: Vec::new(),
             answers: Vec::new(),
