@@ -86,18 +86,17 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
             // The deadline has passed: nobody has the time to answer.
             round.into_iter().map(too_late).collect()
         };
-        let failed = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
-        silent.extend(failed.map(|sub| format!("10.8.{}.1:53", sub.cluster)));
         let scripts = &scenario.scripts;
-        let waits = |sub: &Sub| {
+        let waits = |sub: &&Sub| {
             let script = &scripts[sub.cluster % scripts.len()][usize::from(plain)];
             matches!((script, &sub.outcome), (Script::Silent, Outcome::Failed))
         };
-        if subs.iter().any(waits) {
+        let late = !silent.is_empty();
+        let unheard = subs.iter().filter(|sub| late || waits(sub));
+        silent.extend(unheard.map(|sub| format!("10.8.{}.1:53", sub.cluster)));
+        if !late && !silent.is_empty() {
             // Silence ends with the deadline.
             lab.pass(Duration::from_millis(800));
-        } else {
-            silent.clear();
         }
         let now = lab.now;
         held::fill_in(&memory, &context, cd, now, &mut subs);

@@ -21,6 +21,9 @@ const SRV: u16 = 33;
 /// K3: A, AAAA, HTTPS, SVCB and NS.
 pub const LISTED: [u16; 5] = [A, AAAA, 65, 64, 2];
 
+/// K2: while records of these types stand in for a name, it is not denied.
+const LOOKED_AT: [u16; 6] = [A, AAAA, CNAME, MX, SRV, 16];
+
 /// K2: a negative that came less than this before the cluster went missing
 /// does not erase records.
 const DYING: Duration = Duration::from_secs(5 * 60);
@@ -93,11 +96,15 @@ impl Given {
     }
 }
 
-/// Something that stands in for a cluster's answer.
+/// What is held for a name and type.
 #[derive(Clone, Debug)]
-struct StandIn {
-    packet: Packet,
+struct Held {
+    at: Time,
     says: Says,
+    ttl: Duration,
+    /// It came beside another answer (K6).
+    beside: bool,
+    packet: Packet,
 }
 
 /// What all clusters ever gave, in the order of time.
@@ -146,79 +153,79 @@ impl<'a> View<'a> {
         own.map(|given| given.at).max()
     }
 
-    /// The answers about a question, oldest first, without each NXDOMAIN that
-    /// was refuted: by any other word about that name, ...
-    fn answers(&self, until: Option<Time>, name: &Labels, rtype: u16) -> Vec<&'a Given> {
-        let all = self.given();
-        let named = all.iter().filter(|given| given.name.same(name));
-        let named: Vec<&&Given> =
-            named.filter(|given| until.is_none_or(|until| given.at < until)).collect();
-        let mut answers = Vec::new();
-        for (n, given) in named.iter().enumerate() {
-            let refuted = named[n..].iter().any(|later| later.says() != Says::Nxdomain);
-            if if given.says() == Says::Nxdomain { !refuted } else { given.rtype == rtype } {
-                answers.push(**given);
+    /// What was learned about a question, oldest first.
+    ///
+    /// Any other word about a name ends its NXDOMAIN. An address that came
+    /// beside an answer counts unless the last answer's TTL still ran.
+    fn learned(&self, name: &Labels, rtype: u16) -> Vec<Held> {
+        let mut learned: Vec<Held> = Vec::new();
+        for given in self.given() {
+            let says = given.says();
+            if given.name.same(name) {
+                if says != Says::Nxdomain {
+                    learned.retain(|held| held.says != Says::Nxdomain);
+                }
+                if says == Says::Nxdomain || given.rtype == rtype {
+                    let mut packet = given.packet.clone();
+                    if says != Says::Records {
+                        // What was with a negative is not about the question.
+                        packet.sections[0].clear();
+                        packet.sections[2].clear();
+                    }
+                    let (at, ttl) = (given.at, given.ttl());
+                    learned.push(Held { at, says, ttl, beside: false, packet });
+                }
+            }
+            for family in [A, AAAA] {
+                let records = given.beside(name, family);
+                let fresh = learned.last().is_some_and(|held| {
+                    !held.beside && self.memory.younger(given.at.since(held.at), held.ttl)
+                });
+                if records.is_empty() || fresh {
+                    continue;
+                }
+                learned.retain(|held| held.says != Says::Nxdomain);
+                if family == rtype {
+                    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
+                    learned.push(Held {
+                        at: given.at,
+                        says: Says::Records,
+                        ttl: Duration::from_secs(ttl.into()),
+                        beside: true,
+                        packet: Packet { sections: [records, vec![], vec![]], ..given.packet.clone() },
+                    });
+                }
             }
         }
-        answers
+        learned
     }
 
-    /// K6: the latest addresses for a name that came beside an answer, and
-    /// whether they rank above what had been answered about it by then.
-    fn beside(&self, name: &Labels, rtype: u16) -> Option<(&'a Given, Vec<Record>, bool)> {
-        let all = self.given();
-        let found = all.iter().rev().map(|given| (*given, given.beside(name, rtype)));
-        let (given, records) = found.into_iter().find(|(_, records)| !records.is_empty())?;
-        let before = self.answers(Some(given.at), name, rtype);
-        let outranks =
-            before.last().is_none_or(|own| !self.memory.younger(given.at.since(own.at), own.ttl()));
-        Some((given, records, outranks))
-    }
-
-    /// K1 and K2: what stands in of the answers about a question.
-    fn answered(&self, name: &Labels, rtype: u16) -> Option<StandIn> {
-        let mut answers = self.answers(None, name, rtype);
-        // ... or by an address that came later, and ranks above it.
-        for family in [A, AAAA] {
-            if let Some((given, _, true)) = self.beside(name, family) {
-                answers.retain(|own| own.says() != Says::Nxdomain || own.at > given.at);
-            }
-        }
+    /// K2: the records that stand in for an answer to a question.
+    fn standing_records(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        let learned = self.learned(name, rtype);
         let went_missing = self.went_missing()?;
-        let last = *answers.last()?;
-        let records = answers.iter().rposition(|given| given.says() == Says::Records);
-        let first_negative = answers.get(records.map_or(0, |n| n + 1));
-        let chosen = match (records, first_negative) {
-            (Some(n), Some(negative))
-                if self.memory.younger(went_missing.since(negative.at), DYING) =>
-            {
-                answers[n]
-            }
-            _ => last,
-        };
-        let says = chosen.says();
-        if says == Says::Nxdomain && !self.memory.younger(self.now.since(went_missing), HOUR) {
-            return None;
-        }
-        let mut packet = chosen.packet.clone();
-        if says != Says::Records {
-            // What was with a negative answer is not about the question.
-            packet.sections[0].clear();
-            packet.sections[2].clear();
-        }
-        Some(StandIn { packet, says })
+        let records = learned.iter().rposition(|held| held.says == Says::Records)?;
+        let stand_in = learned.get(records + 1).is_none_or(|negative| {
+            self.memory.younger(went_missing.since(negative.at), DYING)
+        });
+        stand_in.then(|| learned[records].clone())
     }
 
     /// K1, K2 and K6: what stands in for an answer to a question.
-    fn stand_in(&self, name: &Labels, rtype: u16) -> Option<StandIn> {
-        let answered = self.answered(name, rtype);
-        let Some((given, records, outranks)) = self.beside(name, rtype) else { return answered };
-        let later = self.answers(None, name, rtype).last().is_some_and(|own| own.at > given.at);
-        if answered.is_some() && (later || !outranks) {
-            return answered;
+    fn stand_in(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        if let Some(records) = self.standing_records(name, rtype) {
+            return Some(records);
         }
-        let packet = Packet { sections: [records, vec![], vec![]], ..given.packet.clone() };
-        Some(StandIn { packet, says: Says::Records })
+        let learned = self.learned(name, rtype);
+        let last = learned.last()?;
+        if last.says == Says::Nodata {
+            return Some(last.clone());
+        }
+        if LOOKED_AT.iter().any(|&other| self.standing_records(name, other).is_some()) {
+            return learned.into_iter().rfind(|held| held.says == Says::Nodata);
+        }
+        let went_missing = self.went_missing()?;
+        self.memory.younger(self.now.since(went_missing), HOUR).then(|| last.clone())
     }
 
     /// Every name and type of which something may be held.
@@ -233,24 +240,33 @@ impl<'a> View<'a> {
         questions
     }
 
-    fn has_records(&self, name: &Labels, rtype: u16) -> bool {
-        self.stand_in(name, rtype).is_some_and(|held| held.says == Says::Records)
+    /// Records that are held, whether they would stand in or not.
+    fn records(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        self.learned(name, rtype).into_iter().rfind(|held| held.says == Says::Records)
     }
 
-    /// K4: the name exists, because addresses are held for it, or any records
-    /// for a name under it.
-    fn exists(&self, name: &Labels) -> bool {
-        let address = [A, AAAA].into_iter().any(|family| {
-            self.stand_in(name, family).is_some_and(|held| {
-                let own = |r: &Record| r.rtype == family && r.owner.same(name) && r.class == 1;
-                held.packet.sections[0].iter().any(own)
-            })
-        });
-        let below = |(under, rtype): &(Labels, u16)| {
-            under.in_front_of(name).is_some_and(|front| !front.0.is_empty())
-                && self.has_records(under, *rtype)
+    /// K4: what a cluster says of a name of which nothing is held for the type
+    /// that is asked: it exists, because addresses are held for it, or any
+    /// records for a name under it.
+    fn exists(&self, name: &Labels, rtype: u16) -> Option<Packet> {
+        for family in [A, AAAA] {
+            let Some(held) = self.records(name, family) else { continue };
+            let at = |r: &Record| r.class == 1 && r.owner.same(name);
+            let has = |rtype| held.packet.sections[0].iter().any(|r| at(r) && r.rtype == rtype);
+            if has(CNAME) {
+                return Some(held.packet);
+            }
+            if has(family) {
+                return Some(nodata());
+            }
+        }
+        let below = |(under, other): &(Labels, u16)| {
+            let Some(front) = under.in_front_of(name) else { return false };
+            let Some(label) = front.0.last() else { return false };
+            let service = label[0] == b'_' && matches!(rtype, A | AAAA);
+            !service && self.records(under, *other).is_some()
         };
-        address || self.questions().iter().any(below)
+        self.questions().iter().any(below).then(nodata)
     }
 
     /// K7: something is held for the name, of any type.
@@ -258,13 +274,6 @@ impl<'a> View<'a> {
         let about = |(known, rtype): &(Labels, u16)| {
             known.same(name) && self.stand_in(name, *rtype).is_some()
         };
-        self.questions().iter().any(about)
-    }
-
-    /// K7: records are held for the name, of any type.
-    fn holds_records(&self, name: &Labels) -> bool {
-        let about =
-            |(known, rtype): &(Labels, u16)| known.same(name) && self.has_records(name, *rtype);
         self.questions().iter().any(about)
     }
 
@@ -291,7 +300,7 @@ fn nodata() -> Packet {
     }
 }
 
-/// Whether an answer of just now says that the cluster has the name (K8).
+/// Whether a cluster's word, said now or held, is that it has the name (K8).
 fn has_name(sub: &Sub) -> bool {
     let Outcome::Answered(packet) = &sub.outcome else { return false };
     let cname = |record: &Record| {
@@ -302,15 +311,15 @@ fn has_name(sub: &Sub) -> bool {
 
 /// Fills in for clusters that are missing, or not yet believed to be empty.
 pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &mut [Sub]) {
-    let nobody_has_it = !subs.iter().any(has_name);
+    if !memory.stale && !memory.keep_on_empty.is_zero() { memory.close.set(true); } // E8
+    if memory.keep_for < Duration::from_secs(80_000) { memory.close.set(true); } // E2
     let rtype = context.rtype;
-    for sub in subs {
-        let view = View { memory, cluster: sub.cluster, cd, now };
+    let view = |cluster| View { memory, cluster, cd, now };
+    for sub in subs.iter_mut() {
+        let view = view(sub.cluster);
         let packet = match &sub.outcome {
             Outcome::Failed if memory.stale => {
-                let held = view.stand_in(&sub.name, rtype).map(|held| held.packet);
-                let k4 = nobody_has_it && LISTED.contains(&rtype);
-                held.or_else(|| (k4 && view.exists(&sub.name)).then(nodata))
+                view.stand_in(&sub.name, rtype).map(|held| held.packet)
             }
             Outcome::Answered(packet) => {
                 let said = Given {
@@ -331,23 +340,32 @@ pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &m
             sub.stale = true;
         }
     }
+    if memory.stale && LISTED.contains(&rtype) && !subs.iter().any(has_name) {
+        let failed = subs.iter_mut().filter(|sub| matches!(sub.outcome, Outcome::Failed));
+        for sub in failed {
+            if let Some(packet) = view(sub.cluster).exists(&sub.name, rtype) {
+                sub.outcome = Outcome::Answered(packet);
+                sub.stale = true;
+            }
+        }
+    }
 }
 
 /// K7: a prefixed round that could not be finished ends in NXDOMAIN all the
-/// same, because the name as it was asked is known.
+/// same: nothing is known of the name that was looked up, but something of the
+/// name as it was asked.
 pub fn known_as_asked(
     memory: &Memory,
     context: &Context,
     cd: bool,
     now: Time,
-    subs: &[Sub],
+    failed: &[Sub],
 ) -> bool {
-    let view = |cluster| View { memory, cluster, cd, now };
-    let mut failed = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
+    let holds = |cluster, name: &Labels| View { memory, cluster, cd, now }.holds(name);
     let plain = context.zone.plain(&context.question);
     memory.stale
-        && failed.all(|sub| !view(sub.cluster).holds(&sub.name))
+        && !failed.iter().any(|sub| holds(sub.cluster, &sub.name))
         && plain.iter().any(|(cluster, name)| {
-            name.as_ref().is_some_and(|name| view(*cluster).holds_records(name))
+            name.as_ref().is_some_and(|name| holds(*cluster, name))
         })
 }
