@@ -47,6 +47,7 @@ impl Engine {
             entry.gather.route = route;
         }
         entry.hits += 1;
+        let first_use = entry.hits == 1;
         let left = (entry.expires).since(now);
         let refresh = entry.whole
             && entry.hits >= IN_DEMAND
@@ -73,6 +74,9 @@ impl Engine {
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
         out.answer_kept(asker.client, asker.came, start);
+        if first_use {
+            self.note_use(now, key, asker.question, cd);
+        }
         self.counters.answered += 1;
         self.counters.hits += 1;
         if refresh {

@@ -300,7 +300,7 @@ impl Merger {
         let nodata = !has_records && any_noerror && may_be_nodata(gather.qtype());
         let partial = enough && behaviour.on_missing != OnMissing::Fail && (has_records || nodata);
         if !enough || (failed > 0 && !partial) {
-            self.fail(gather, zone, &mut outcome, proper, asked);
+            self.fail(gather, zone, &mut outcome, proper - stale, asked);
         } else if failed == 0
             && !any_noerror
             && !self.has_data()
