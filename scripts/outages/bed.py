@@ -44,7 +44,8 @@ class Bed:
                 command += ["--cluster", f"{cluster.suffix}. {letter}- 127.0.0.1:{cluster.port}"]
         self.daemon = Child(stack, "gathersrv", command, self.directory)
         for _ in range(100):
-            if "ready" in self.daemon.log.read_text():
+            # A line of its own: an address may be "already in use".
+            if "ready" in self.daemon.log.read_text().splitlines():
                 return
             time.sleep(0.05)
         sys.exit("the daemon does not start:\n" + self.daemon.log.read_text())
