@@ -92,23 +92,26 @@ def send_all(opened, questions):
         opened.send(question.encode(index))
 
 
-def flood(port, questions, rate, steady, steady_after):
-    """Asks every question once, `rate` of them a second, and all the steady ones
-    together after that many of them. Gives how many queries were answered, and sent."""
+def flood(port, questions, rate, beside):
+    """Asks every question once, `rate` of them a second. `beside` lists further
+    questions, each list with how many of the flood's come before it. Gives how many
+    queries were answered, and sent."""
     answered = sent = 0
+    beside = sorted(beside, key=lambda entry: entry[0])
+    total = len(questions) + sum(len(others) for _, others in beside)
     begin = time.monotonic()
     with connect_udp(port) as opened:
         opened.setblocking(False)
         while sent < len(questions):
             due = min(int((time.monotonic() - begin) * rate), len(questions))
             send_all(opened, questions[sent:due])
-            if sent < steady_after <= due:
-                send_all(opened, steady)
             sent = due
+            while beside and beside[0][0] <= sent:
+                send_all(opened, beside.pop(0)[1])
             time.sleep(0.002)
             answered += drain(opened)
         time.sleep(PAUSE_SECONDS)
-        return answered + drain(opened), sent + len(steady)
+        return answered + drain(opened), total
 
 
 def drain(opened):

@@ -4,6 +4,7 @@ What there is depends on the first label that does not begin with `_`, so that a
 story chooses by the names it asks for:
 
     v4-*, mongo-*, member-*, target-*, pod-*, a-thing-*    one A record
+    long-*       one A record with a TTL that outlasts a flood
     srv-*        two SRV records with targets mongo-0 and mongo-1 below the name,
                  and the targets' addresses in the additional section
     many120-*    that many SRV records; truncated to nothing over UDP
@@ -26,7 +27,8 @@ from . import wire
 # Long enough for the answer cache to share what is asked at once, short enough
 # for a story to wait until only last good answers are left.
 TTL_SECONDS = 1
-ADDRESS_KINDS = {"v4", "mongo", "member", "target", "pod"}
+LONG_TTL_SECONDS = 20
+ADDRESS_KINDS = {"v4", "long", "mongo", "member", "target", "pod"}
 MANY = re.compile(r"many(\d+)")
 
 
@@ -106,7 +108,8 @@ class Cluster:
         label, kind = labels[0], labels[0].split("-")[0]
         below = ".".join(labels)
         if kind in ADDRESS_KINDS or label.startswith("a-thing-"):
-            own = self.record(wire.QUESTION_NAME, wire.A, self.address(label))
+            ttl = LONG_TTL_SECONDS if kind == "long" else TTL_SECONDS
+            own = self.record(wire.QUESTION_NAME, wire.A, self.address(label), ttl)
             return wire.NOERROR, [own] if rtype == wire.A else [], []
         if kind == "srv":
             return self.service([f"mongo-{n}.{below}" for n in range(2)], rtype, True)
@@ -136,9 +139,9 @@ class Cluster:
                 additional.append(self.record(owner, wire.A, self.address(target))[1])
         return wire.NOERROR, answer, additional
 
-    def record(self, owner, rtype, rdata):
+    def record(self, owner, rtype, rdata, ttl=TTL_SECONDS):
         """A record and its type."""
-        return rtype, wire.encode_record(owner, rtype, TTL_SECONDS, rdata)
+        return rtype, wire.encode_record(owner, rtype, ttl, rdata)
 
 
 def bind_both():

@@ -1,20 +1,28 @@
 """Strangers' questions must not displace the answers that clients ask for.
 
 Random names at a steady rate, of which the clusters have all or none; a cluster
-falls silent when the flood is over. Some names are asked for every ten seconds,
-which is once during the flood: a quarter into it, so that what follows could fill
-the daemon's default number of entries. Others were asked for twice before it.
+falls silent when the flood is over. Three kinds of names are asked for beside it:
+
+  - every ten seconds, which is once during the flood: a quarter into it, so that
+    what follows could fill the daemon's default number of entries;
+  - twice before it, and not during it;
+  - all the time, with TTLs that outlast the flood, so that the answer cache gives
+    the answers and no cluster is asked again.
 """
 
 import random
+import time
 
 from . import client
 from .bed import ZONE, all_of, bed, questions
+from .cluster import LONG_TTL_SECONDS
 
 FLOOD = 25_000
 RATE = 2_500
-# Of the flood's names, those before the ones that are asked for every ten seconds.
+# How many of the flood's names come before those of every ten seconds, and between
+# two turns of those that are asked for all the time (half a second).
 STEADY_AFTER = FLOOD // 4
+CONSTANT_EACH = RATE // 2
 HELD = 300
 
 
@@ -25,16 +33,23 @@ def flood(table):
         strangers = [client.Question(f"{kind}-{digits.getrandbits(64):x}.{ZONE}")
                      for _ in range(FLOOD)]
         with bed() as it:
-            quiet = it.learn(questions("v4-quiet", HELD), 2)
-            it.learn(quiet, 2)
+            twice = it.learn(questions("v4-twice", HELD), 2)
+            it.learn(twice, 2)
             steady = it.learn(questions("v4-steady", HELD), 2)
-            answered, sent = client.flood(it.port, strangers, RATE, list(steady), STEADY_AFTER)
+            constant = it.learn(questions("long", HELD), 2)
+            expired = time.monotonic() + LONG_TTL_SECONDS + 1
+            beside = [(n, list(constant)) for n in range(0, FLOOD, CONSTANT_EACH)]
+            beside.append((STEADY_AFTER, list(steady)))
+            answered, sent = client.flood(it.port, strangers, RATE, beside)
+            table.record.setdefault("flood", {})[kind] = {"answered": answered, "sent": sent}
             it.silence("b")
             all_of(row, "names asked every 10 s: as before, stale",
                    it.count_as_before(steady), len(steady))
             all_of(row, "names asked twice before it: as before, stale",
-                   it.count_as_before(quiet), len(quiet))
-            table.record.setdefault("flood", {})[kind] = {"answered": answered, "sent": sent}
+                   it.count_as_before(twice), len(twice))
+            time.sleep(max(expired - time.monotonic(), 0))
+            all_of(row, "names asked all the time, given from the cache: as before, stale",
+                   it.count_as_before(constant), len(constant))
 
 
 STORIES = {"flood": flood}
