@@ -7,6 +7,10 @@
 //! # R1 What it shows, with the rule in front
 //! flags --on-missing fail            (more flags; optional)
 //! only --zone z. --cluster ...       (instead of the two clusters; optional)
+//! before NAME TYPE ...               (an earlier question, as `ask` below, and
+//! a NAME TYPE                         the sub-questions it makes; any number)
+//!   NOERROR aa
+//! pass 40s                           (time until the next question; optional)
 //! ask NAME TYPE [CLASS] [rd] [cd] [edns SIZE] [do] [version N] [tcp]
 //! a NAME TYPE [tcp]                  (cluster a is asked this; optional words)
 //!   NOERROR aa                       (its reply: rcode and flags, or `silent`,
@@ -22,6 +26,9 @@
 //! Clusters are `a` (10.8.0.1), `b` (10.9.0.1), `c` (10.10.0.1), `f` (the
 //! forward, 192.0.2.53); `a2` is a's second server, 10.8.0.2. Replies come in the
 //! order they are written, one millisecond apart. `raw HEX` asks with octets.
+//!
+//! Last good answers are held in cases with a `before`. What an earlier question
+//! is answered with is not looked at, and two seconds pass until it is over.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -50,14 +57,23 @@ struct Turn {
     script: Script,
 }
 
+/// A client's question, and what it makes the clusters say.
+#[derive(Debug, Default)]
+struct Exchange {
+    query: Vec<u8>,
+    tcp: bool,
+    turns: Vec<Turn>,
+    /// Time until the next one, after it is over.
+    pass: Duration,
+}
+
 #[derive(Debug, Default)]
 struct Case {
     place: String,
     title: String,
     flags: Vec<String>,
-    query: Vec<u8>,
-    tcp: bool,
-    turns: Vec<Turn>,
+    /// The last one is judged.
+    exchanges: Vec<Exchange>,
     at: Option<Duration>,
     size: Option<usize>,
     expected: Vec<String>,
@@ -74,7 +90,7 @@ fn server(word: &str) -> Option<&'static str> {
     })
 }
 
-fn parse_ask(words: &[&str]) -> (Vec<u8>, bool) {
+fn parse_ask(words: &[&str]) -> Exchange {
     let mut question = Question::new(words[0], Rtype::from_str(words[1]).unwrap());
     let mut tcp = false;
     let mut rest = words[2..].iter();
@@ -89,7 +105,7 @@ fn parse_ask(words: &[&str]) -> (Vec<u8>, bool) {
             class => question.class = Class::from_str(class).unwrap(),
         }
     }
-    (question.packet(), tcp)
+    Exchange { query: question.packet(), tcp, ..Exchange::default() }
 }
 
 fn parse_reply(line: &str) -> Script {
@@ -139,7 +155,8 @@ fn parse(name: &str, text: &str) -> Vec<Case> {
             continue;
         }
         if let Some(indented) = line.strip_prefix("  ") {
-            let turn = case.turns.last_mut().expect("a sub-question first");
+            let turns = &mut case.exchanges.last_mut().expect("a question first").turns;
+            let turn = turns.last_mut().expect("a sub-question first");
             match (&mut turn.script, indented.trim()) {
                 (Script::Reply(_), "authority") => section = 1,
                 (Script::Reply(_), "additional") => section = 2,
@@ -154,11 +171,16 @@ fn parse(name: &str, text: &str) -> Vec<Case> {
         match words[0] {
             "flags" => case.flags.extend(split_flags(&line[5..])),
             "only" => case.flags = split_flags(&line[4..]),
-            "ask" => (case.query, case.tcp) = parse_ask(&words[1..]),
+            "ask" | "before" => case.exchanges.push(parse_ask(&words[1..])),
+            "pass" => {
+                let earlier = case.exchanges.last_mut().expect("an earlier question first");
+                earlier.pass = humantime::parse_duration(words[1]).unwrap();
+            }
             "raw" => {
                 let hex: String = words[1..].concat();
                 let octet = |n| u8::from_str_radix(&hex[n..n + 2], 16).unwrap();
-                case.query = (0..hex.len()).step_by(2).map(octet).collect();
+                let query = (0..hex.len()).step_by(2).map(octet).collect();
+                case.exchanges.push(Exchange { query, ..Exchange::default() });
             }
             "=>" => {
                 let (first, at) = match line.split_once(" at ") {
@@ -172,7 +194,7 @@ fn parse(name: &str, text: &str) -> Vec<Case> {
             word => {
                 let server = server(word).unwrap_or_else(|| panic!("{name}:{}: {line}", n + 1));
                 section = 0;
-                case.turns.push(Turn {
+                case.exchanges.last_mut().expect("a question first").turns.push(Turn {
                     server,
                     question: words[1..3].join(" "),
                     tcp: words.get(3) == Some(&"tcp"),
@@ -197,16 +219,13 @@ fn split_flags(line: &str) -> Vec<String> {
     words
 }
 
-fn run(case: &Case) -> Result<(), String> {
-    let flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
-    let mut lab = Lab::new(&flags);
-    let start = lab.now;
-    let transport = if case.tcp { Transport::Tcp } else { Transport::Udp };
-    lab.query(client(transport), &case.query);
+/// Asks, and answers for the clusters; leaves the answers in the laboratory.
+fn play(lab: &mut Lab, exchange: &Exchange) -> Result<(), String> {
+    let transport = if exchange.tcp { Transport::Tcp } else { Transport::Udp };
+    lab.query(client(transport), &exchange.query);
     let mut pending: Vec<Asked> = Vec::new();
-    let mut turns = case.turns.iter();
     let mut silent: Vec<Asked> = Vec::new();
-    for turn in turns.by_ref() {
+    for turn in &exchange.turns {
         for _ in 0..10 {
             pending.extend(lab.take_asked());
             if pending.iter().any(|asked| fits(asked, turn)) || !lab.answers.is_empty() {
@@ -240,6 +259,25 @@ fn run(case: &Case) -> Result<(), String> {
             return Err(format!("{} is asked {} late", asked.server, question_of(&asked.packet)));
         }
     }
+    Ok(())
+}
+
+fn run(case: &Case) -> Result<(), String> {
+    let mut flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
+    let (judged, earlier) = case.exchanges.split_last().expect("a question");
+    if !earlier.is_empty() {
+        flags.extend(["--keep", "10000"]);
+    }
+    let mut lab = Lab::new(&flags);
+    for exchange in earlier {
+        play(&mut lab, exchange).map_err(|what| format!("before: {what}"))?;
+        if lab.take_answers().len() != 1 {
+            return Err("an earlier question is not answered once".into());
+        }
+        lab.pass(exchange.pass);
+    }
+    let start = lab.now;
+    play(&mut lab, judged)?;
     let answers = lab.take_answers();
     if case.expected == ["=> none"] {
         return if answers.is_empty() { Ok(()) } else { Err("there is an answer".into()) };
@@ -251,7 +289,7 @@ fn run(case: &Case) -> Result<(), String> {
     if got != case.expected {
         return Err(format!("got\n{}\nexpected\n{}", got.join("\n"), case.expected.join("\n")));
     }
-    if answer.packet[..2] != case.query[..2] {
+    if answer.packet[..2] != judged.query[..2] {
         return Err("the ID is not the client's".into());
     }
     if let Some(size) = case.size
@@ -311,7 +349,7 @@ fn every_rule_has_a_case() {
     // U1 to U3 are about packets and time, and have scenarios of their own; U4
     // and U5 are not built yet.
     let rules = "Q1 Q2 Q3 Q4 Q5 Q6 Q7 Q8 R1 R2 R3 R4 R5 R6 M1 M2 M3 M4 M5 M6 M7 M8 M9 M10 \
-                 T1 T2 T3 T4 T5 U3";
+                 K1 K2 K3 K4 K5 K6 K7 T1 T2 T3 T4 T5 U3";
     let cases = cases();
     let missing: Vec<&str> = rules
         .split_whitespace()

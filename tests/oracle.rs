@@ -8,6 +8,9 @@
 //! searching everything written so far ([`pack`], [`sizes`]). [`generate`]
 //! makes [`scenario`]s, [`drive`] plays them.
 //!
+//! Some scenarios have a [`history`], made by [`generate_history`]: what was
+//! asked before of the same engine. [`held`] says what is held of it.
+//!
 //! The seed is fixed, so that a run is the same everywhere; another one, or
 //! more cases, with `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`. A failure
 //! prints the smallest scenario found that still fails.
@@ -22,6 +25,12 @@ mod chains;
 mod drive;
 #[path = "oracle/generate.rs"]
 mod generate;
+#[path = "oracle/generate_history.rs"]
+mod generate_history;
+#[path = "oracle/held.rs"]
+mod held;
+#[path = "oracle/history.rs"]
+mod history;
 #[path = "oracle/labels.rs"]
 mod labels;
 #[path = "oracle/merge.rs"]
@@ -153,6 +162,20 @@ fn judge(scenario: &Scenario, played: &drive::Played) -> Result<(), String> {
 fn the_answer_is_the_oracles() {
     let ran = runner(1000).run(&generate::scenario(), |scenario| {
         let played = drive::play(&scenario, 1, false).map_err(TestCaseError::fail)?;
+        judge(&scenario, &played).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn what_was_asked_before_is_answered_as_the_oracle_remembers_it() {
+    let ran = runner(1000).run(&generate_history::scenario(), |scenario| {
+        let played = drive::play(&scenario, 1, false).map_err(TestCaseError::fail)?;
+        if played.close {
+            return Ok(());
+        }
         judge(&scenario, &played).map_err(TestCaseError::fail)
     });
     if let Err(error) = ran {

@@ -2,12 +2,14 @@
 //! and checks on the way that every sub-question is the one the contract says.
 
 use crate::common::{Asked, Lab, client, plan};
+use crate::held::{self, Given, Memory};
+use crate::history;
 use crate::labels::Labels;
 use crate::merge::{Context, Outcome, Sub, ends_in_nxdomain};
 use crate::pack::{self, Packing};
 use crate::packet::{CD, Packet, RD};
 use crate::replies::{Answering, bare};
-use crate::scenario::{Scenario, Script};
+use crate::scenario::{Asks, Scenario, Script};
 use gathersrv::cli::{Command, Written};
 use gathersrv::engine::Transport;
 use std::time::Duration;
@@ -18,13 +20,14 @@ pub struct Played {
     /// The sub-questions of the last round.
     pub subs: Vec<Sub>,
     pub packet: Vec<u8>,
+    /// Some age was too near to a rule's bound for this to be judged.
+    pub close: bool,
 }
 
-/// The client's packet.
-pub fn query(scenario: &Scenario) -> Vec<u8> {
-    let asks = &scenario.asks;
+/// A client's packet.
+pub fn query(scenario: &Scenario, asks: &Asks) -> Vec<u8> {
     let flags = if asks.rd { RD } else { 0 } | if asks.cd { CD } else { 0 };
-    let question = (scenario.question(), asks.rtype, 1);
+    let question = (scenario.name_of(asks), asks.rtype, 1);
     let mut out = pack::message(Packing::None, asks.id, flags, &question, &Default::default()).out;
     if let Some((size, dnssec_ok)) = asks.edns {
         out[11] = 1;
@@ -62,37 +65,64 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
     let flags = scenario.flags();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut lab = Lab::with_plan(plan(&flags), [seed; 32]);
+    let mut memory = history::play(scenario, &mut lab)?;
+    let cd = scenario.asks.cd;
     let transport = if scenario.asks.tcp { Transport::Tcp } else { Transport::Udp };
-    lab.query(client(transport), &query(scenario));
+    lab.query(client(transport), &query(scenario, &scenario.asks));
     let apex = context.question.same(&context.zone.name) && matches!(context.rtype, 2 | 6);
     let prefixed = context.zone.prefixed(&context.question);
     let plain = context.zone.plain(&context.question);
     let rounds = if prefixed.is_empty() { vec![plain] } else { vec![prefixed, plain] };
     let mut subs = Vec::new();
+    let mut silent: Vec<String> = Vec::new();
     let last = rounds.len() - 1;
     for (n, round) in rounds.into_iter().enumerate().filter(|_| !apex) {
         let plain = n == last;
-        let mut turns = Turns { scenario, context: &context, plain, backwards, lab: &mut lab };
-        subs = turns.round(round)?;
-        if !ends_in_nxdomain(&context, &subs) {
+        subs = if silent.is_empty() {
+            let (context, memory) = (&context, &mut memory);
+            let mut turns = Turns { scenario, context, plain, backwards, memory, lab: &mut lab };
+            turns.round(round)?
+        } else {
+            // The deadline has passed: nobody has the time to answer.
+            round.into_iter().map(too_late).collect()
+        };
+        let failed = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
+        silent.extend(failed.map(|sub| format!("10.8.{}.1:53", sub.cluster)));
+        let scripts = &scenario.scripts;
+        let waits = |sub: &Sub| {
+            let script = &scripts[sub.cluster % scripts.len()][usize::from(plain)];
+            matches!((script, &sub.outcome), (Script::Silent, Outcome::Failed))
+        };
+        if subs.iter().any(waits) {
+            // Silence ends with the deadline.
+            lab.pass(Duration::from_millis(800));
+        } else {
+            silent.clear();
+        }
+        let now = lab.now;
+        held::fill_in(&memory, &context, cd, now, &mut subs);
+        let (failed, rest): (Vec<Sub>, Vec<Sub>) =
+            subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
+        let known =
+            failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
+        if !known || !ends_in_nxdomain(&context, &rest) {
             break;
         }
     }
-    // Silence ends with the deadline.
     lab.pass(Duration::from_millis(800));
     let answers = lab.take_answers();
     let [answer] = &answers[..] else { return Err(format!("{} answers", answers.len())) };
-    let silent: Vec<String> = subs
-        .iter()
-        .filter(|sub| matches!(sub.outcome, Outcome::Failed))
-        .map(|sub| format!("10.8.{}.1:53", sub.cluster))
-        .collect();
     if let Some(asked) = lab.asked.iter().find(|a| !silent.contains(&a.server.to_string())) {
         return Err(format!("{} is asked again", asked.server));
     }
     lab.pass(Duration::from_secs(60));
     lab.assert_idle();
-    Ok(Played { context, subs, packet: answer.packet.clone() })
+    Ok(Played { context, subs, packet: answer.packet.clone(), close: memory.close.get() })
+}
+
+fn too_late((cluster, name): (usize, Option<Labels>)) -> Sub {
+    let outcome = if name.is_some() { Outcome::Failed } else { Outcome::CannotExist };
+    Sub { cluster, name: name.unwrap_or_default(), outcome, stale: false }
 }
 
 struct Turns<'a> {
@@ -100,6 +130,7 @@ struct Turns<'a> {
     context: &'a Context,
     plain: bool,
     backwards: bool,
+    memory: &'a mut Memory,
     lab: &'a mut Lab,
 }
 
@@ -112,16 +143,12 @@ impl Turns<'_> {
         let asked = if anybody { self.lab.take_asked() } else { Vec::new() };
         let mut asked = asked.into_iter();
         for (cluster, name) in round {
-            let outcome = match name {
-                Some(_) => Outcome::Failed,
-                None => Outcome::CannotExist,
-            };
             if let Some(name) = &name {
                 let asked = asked.next().ok_or(format!("cluster {cluster} is not asked"))?;
                 self.check(&asked, cluster, name)?;
                 waiting.push((subs.len(), asked));
             }
-            subs.push(Sub { cluster, name: name.unwrap_or_default(), outcome });
+            subs.push(too_late((cluster, name)));
         }
         if let Some(more) = asked.next() {
             return Err(format!("{} is asked, too", more.server));
@@ -175,9 +202,17 @@ impl Turns<'_> {
             (link, query) = (again.link, Packet::read(&again.packet)?);
         }
         let packet = answering.packet(reply, &query);
-        let outcome = Outcome::Answered(Packet::read(&packet)?);
         self.lab.reply(link, &packet);
-        Ok(outcome)
+        let packet = Packet::read(&packet)?;
+        self.memory.given.push(Given {
+            at: self.lab.now,
+            cluster: sub.cluster,
+            name: sub.name.clone(),
+            rtype: self.context.rtype,
+            cd: self.scenario.asks.cd,
+            packet: packet.clone(),
+        });
+        Ok(Outcome::Answered(packet))
     }
 
     /// Q6, and nothing else in the packet.

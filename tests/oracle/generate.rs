@@ -34,7 +34,7 @@ fn front() -> impl Strategy<Value = Labels> {
     .prop_map(|labels| Labels(labels).cut_to_fit())
 }
 
-fn zone() -> impl Strategy<Value = Labels> {
+pub fn zone() -> impl Strategy<Value = Labels> {
     let usual = prop::sample::select(vec!["distributed.local", "z", "Zone.example", "local"]);
     let usual = usual
         .prop_map(|name| Labels(name.split('.').map(|label| label.as_bytes().to_vec()).collect()));
@@ -49,7 +49,7 @@ fn zone() -> impl Strategy<Value = Labels> {
     prop_oneof![4 => usual, 1 => any]
 }
 
-fn suffix() -> impl Strategy<Value = Suffix> {
+pub fn suffix() -> impl Strategy<Value = Suffix> {
     let own = prop::sample::select(vec![
         vec!["cluster", "local"],
         vec!["Cluster", "example"],
@@ -70,7 +70,7 @@ fn suffix() -> impl Strategy<Value = Suffix> {
     ]
 }
 
-fn prefix() -> impl Strategy<Value = Vec<u8>> {
+pub fn prefix() -> impl Strategy<Value = Vec<u8>> {
     let usual = prop::sample::select(vec!["a-", "b-", "A-b-", "a-b-c-", "c", "x1"]);
     prop_oneof![
         12 => usual.prop_map(|prefix| prefix.as_bytes().to_vec()),
@@ -78,7 +78,7 @@ fn prefix() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn place() -> impl Strategy<Value = Place> {
+pub fn place() -> impl Strategy<Value = Place> {
     prop_oneof![
         4 => Just(Place::Asked),
         1 => Just(Place::AskedFlipped),
@@ -102,7 +102,7 @@ fn ttl() -> impl Strategy<Value = u32> {
     prop::sample::select(vec![30, 30, 30, 0, 1, 4, 6, 300, 0x7FFF_FFFF, 0x8000_0000, u32::MAX])
 }
 
-fn data() -> impl Strategy<Value = Data> {
+pub fn data() -> impl Strategy<Value = Data> {
     let bulk = prop_oneof![6 => 0..8u16, 2 => 0..400u16, 1 => 0..3000u16];
     let more = prop_oneof![6 => Just(0), 3 => 0..4u8, 1 => 0..30u8];
     (ttl(), 0..4u8, place(), place(), bulk, more).prop_map(|(ttl, number, one, two, bulk, more)| {
@@ -140,7 +140,7 @@ fn authority() -> impl Strategy<Value = Item> {
     (place(), rtype, data()).prop_map(|(owner, rtype, data)| Item::Other(owner, rtype, data))
 }
 
-fn reply() -> impl Strategy<Value = Reply> {
+pub fn reply() -> impl Strategy<Value = Reply> {
     let packing = prop::sample::select(vec![
         Packing::Rules,
         Packing::None,
@@ -180,7 +180,7 @@ fn script() -> impl Strategy<Value = Script> {
     ]
 }
 
-fn asks() -> impl Strategy<Value = Asks> {
+pub fn asks() -> impl Strategy<Value = Asks> {
     let size = prop_oneof![
         6 => Just(1232u16),
         2 => 0..=4096u16,
@@ -214,17 +214,21 @@ fn asks() -> impl Strategy<Value = Asks> {
     )
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub fn settings() -> impl Strategy<Value = Settings> {
     let payload = prop_oneof![4 => Just(1232u16), 1 => 512..=4096u16];
     let rare = || prop::bool::weighted(0.1);
     let min = prop_oneof![4 => Just(0usize), 1 => 1..4usize];
     (rare(), rare(), min, payload, rare()).prop_map(
         |(fail, empty, min_clusters, payload, forward)| Settings {
             fail,
+            partial: false,
             empty,
             min_clusters,
             payload,
             forward,
+            cache: false,
+            keep_for: None,
+            keep_on_empty: 0,
         },
     )
 }
@@ -248,6 +252,7 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
             settings,
             scripts,
             order,
+            history: Vec::new(),
         })
         .prop_filter("a configuration that is refused", super::drive::makes_sense)
 }

@@ -2,6 +2,7 @@
 //! records and flags of the one answer, before sizes matter.
 
 use crate::chains;
+use crate::held::LISTED;
 use crate::labels::{Labels, Rewritten, Zone};
 use crate::packet::{AA, Packet, Part, RA, Record, is_dnssec, is_rewritten};
 
@@ -20,6 +21,8 @@ pub struct Sub {
     pub cluster: usize,
     pub name: Labels,
     pub outcome: Outcome,
+    /// The answer is one that was held.
+    pub stale: bool,
 }
 
 /// What the rules depend on besides the replies.
@@ -141,7 +144,7 @@ pub fn ends_in_nxdomain(context: &Context, subs: &[Sub]) -> bool {
 }
 
 /// The negative TTL an SOA gives: the smaller of its own and its MINIMUM.
-fn negative_ttl(record: &Record) -> u32 {
+pub fn negative_ttl(record: &Record) -> u32 {
     let Some(Part::Octets(numbers)) = record.rdata.last() else { panic!("no SOA") };
     let minimum = numbers[16..].try_into().expect("four octets");
     ttl(record.ttl).min(ttl(u32::from_be_bytes(minimum)))
@@ -198,40 +201,47 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
             Outcome::Failed => failed += 1,
         }
     }
+    let stale = subs.iter().filter(|sub| sub.stale).count();
     let proper = subs.len() - failed;
     out.aa = replies.iter().all(|packet| packet.flags & AA != 0);
     out.ra = context.forward || replies.iter().any(|packet| packet.flags & RA != 0);
     let all_nxdomain = replies.iter().all(|packet| packet.flags & 15 == 3);
     let enough = proper >= context.min_clusters.min(subs.len());
     let has_records = !out.answer.is_empty();
+    // K3: somebody else says that there is nothing.
+    let nothing = !all_nxdomain && LISTED.contains(&context.rtype);
     if conflict {
         out.ede.push(0);
     }
-    if has_records && failed > 0 && enough && !context.fail {
-        out.ede.push(23);
-        for row in out.answer.iter_mut().chain(&mut out.additional) {
-            row.record.ttl = row.record.ttl.min(5);
-        }
-    } else if failed > 0 || (has_records && !enough) {
-        let code = if proper == 0 { 22 } else { 23 };
+    if (failed > 0 && (context.fail || !enough)) || (failed > 0 && !has_records && !nothing) {
+        let code = if proper == stale { 22 } else { 23 };
         let ra = out.ra;
         let mut out = Answer { rcode: 2, ra, ede: out.ede, ..Answer::default() };
         out.ede.push(code);
         out.ede.extend(rewrites.too_long.then_some(0));
         return out;
-    } else {
-        let apex = context.question.same(&context.zone.name);
-        // RFC 6604: a chain that ends nowhere does not make the name exist.
-        if all_nxdomain && !has_data && !apex {
-            out.rcode = 3;
-        }
-        if !has_records || out.rcode == 3 {
-            let records = replies.iter().flat_map(|packet| &packet.sections[1]);
-            let soas = records.filter(|record| record.rtype == 6 && record.class == 1);
-            let ttl = soas.map(negative_ttl).min().unwrap_or(5);
-            out.authority.push(Row { sub: 0, record: soa(&context.zone, ttl) });
-            out.aa |= !out.ra;
-        }
+    }
+    let apex = context.question.same(&context.zone.name);
+    // RFC 6604: a chain that ends nowhere does not make the name exist.
+    if failed == 0 && all_nxdomain && !has_data && !apex {
+        out.rcode = 3;
+    }
+    let cap = if failed > 0 || stale > 0 { 5 } else { u32::MAX };
+    if !has_records || out.rcode == 3 {
+        let records = replies.iter().flat_map(|packet| &packet.sections[1]);
+        let soas = records.filter(|record| record.rtype == 6 && record.class == 1);
+        let ttl = soas.map(negative_ttl).min().unwrap_or(5).min(cap);
+        out.authority.push(Row { sub: 0, record: soa(&context.zone, ttl) });
+        out.aa |= !out.ra;
+    }
+    for row in out.answer.iter_mut().chain(&mut out.additional) {
+        row.record.ttl = row.record.ttl.min(cap);
+    }
+    if stale > 0 {
+        out.ede.push(if out.rcode == 3 { 19 } else { 3 });
+    }
+    if failed > 0 {
+        out.ede.push(23);
     }
     out.ede.extend(rewrites.too_long.then_some(0));
     out

@@ -19,6 +19,17 @@ pub struct Scenario {
     pub scripts: Vec<[Script; 2]>,
     /// Who answers first: the cluster with the smallest number.
     pub order: Vec<u8>,
+    /// What was asked before, and what became of it.
+    pub history: Vec<Step>,
+}
+
+/// An earlier query.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub asks: Asks,
+    pub scripts: Vec<[Script; 2]>,
+    /// Seconds until the next one.
+    pub pause: u64,
 }
 
 /// A cluster's suffix, by what it is to the others.
@@ -54,10 +65,17 @@ pub struct Asks {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub fail: bool,
+    pub partial: bool,
     pub empty: bool,
     pub min_clusters: usize,
     pub payload: u16,
     pub forward: bool,
+    /// Answers are given again, for two seconds at most.
+    pub cache: bool,
+    /// Seconds for which what is held may be used: a day if not said.
+    pub keep_for: Option<u64>,
+    /// Seconds for which a cluster that has nothing suddenly is not believed.
+    pub keep_on_empty: u64,
 }
 
 /// What a cluster does when it is asked.
@@ -178,6 +196,22 @@ impl Scenario {
         if settings.fail {
             set("--on-missing", "fail".into());
         }
+        if settings.partial && !settings.fail {
+            set("--on-missing", "partial".into());
+        }
+        if settings.cache {
+            set("--cache", "1000".into());
+            set("--cache-for", "2s".into());
+        }
+        if let Some(seconds) = settings.keep_for {
+            set("--keep-for", format!("{seconds}s"));
+        }
+        if settings.keep_on_empty > 0 {
+            set("--keep-on-empty", format!("{}s", settings.keep_on_empty));
+        }
+        if !self.history.is_empty() {
+            set("--keep", "10000".into());
+        }
         if settings.empty {
             set("--truncated", "empty".into());
         }
@@ -197,8 +231,13 @@ impl Scenario {
 
     /// The name the client asks for.
     pub fn question(&self) -> Labels {
-        let mut front = self.asks.host.map(|n| self.host(n)).unwrap_or_default();
-        if let Some(cluster) = self.asks.prefix
+        self.name_of(&self.asks)
+    }
+
+    /// The name a client asks for.
+    pub fn name_of(&self, asks: &Asks) -> Labels {
+        let mut front = asks.host.map(|n| self.host(n)).unwrap_or_default();
+        if let Some(cluster) = asks.prefix
             && let Some(carrier) = front.carrier()
         {
             let clusters = self.zone().clusters;
@@ -207,11 +246,11 @@ impl Scenario {
             label.truncate(MAX_LABEL);
             front.0[carrier] = label;
         }
-        for label in ["_tcp", "_x"].iter().take(self.asks.underscores) {
+        for label in ["_tcp", "_x"].iter().take(asks.underscores) {
             front.0.insert(0, label.as_bytes().to_vec());
         }
         let name = front.join(&self.zone);
-        let name = if self.asks.flipped { name.flipped() } else { name };
+        let name = if asks.flipped { name.flipped() } else { name };
         name.cut_to_fit()
     }
 

@@ -318,11 +318,11 @@ impl Held {
     /// A negative that something newer says the contrary of.
     fn withdraw(&mut self, subject: Subject<'_>, at: Time) {
         // What was said without CD holds for both, what was said with it not.
-        for cd in [true, false] {
-            let subject = Subject { cd, ..subject };
-            let old = self.entry(Kind::Negative, subject).is_some_and(|old| old.source.at <= at);
-            if old && (cd || !subject.cd) {
-                self.drop_entry(self.key(Kind::Negative, subject));
+        let reach: &[bool] = if subject.cd { &[true] } else { &[true, false] };
+        for &cd in reach {
+            let about = Subject { cd, ..subject };
+            if self.entry(Kind::Negative, about).is_some_and(|old| old.source.at <= at) {
+                self.drop_entry(self.key(Kind::Negative, about));
             }
         }
     }
