@@ -212,14 +212,30 @@ impl World {
         assert!(self.open.is_empty(), "not answered: {:?}", self.open);
     }
 
+    /// Lets everything happen in its order: what comes, and what is due.
     fn run_until(&mut self, end: Time) {
-        while let Some(first) = self.events.first_entry().filter(|first| first.key().0 <= end) {
-            let ((time, _), event) = first.remove_entry();
-            self.pass_to(time);
-            self.happen(event);
+        loop {
+            let due = self.labs.iter().enumerate();
+            let due = due.filter_map(|(n, lab)| Some((lab.engine.next_timeout()?, n))).min();
+            let due = due.filter(|due| due.0 <= end);
+            let first = self.events.first_entry().filter(|first| first.key().0 <= end);
+            match (due, first) {
+                (None, None) => break,
+                (Some((at, worker)), first) if first.as_ref().is_none_or(|e| at <= e.key().0) => {
+                    self.now = self.now.max(at);
+                    let lab = &mut self.labs[worker];
+                    lab.pass(self.now.since(lab.now));
+                }
+                (_, Some(first)) => {
+                    let ((time, _), event) = first.remove_entry();
+                    self.now = self.now.max(time);
+                    self.happen(event);
+                }
+                (Some(_), None) => unreachable!("it is due before nothing"),
+            }
             self.settle();
         }
-        self.pass_to(end);
+        self.now = self.now.max(end);
     }
 
     fn happen(&mut self, event: Event) {
@@ -244,7 +260,8 @@ impl World {
         self.weather = Weather { clusters, large: self.weather.large, ..Weather::fair(0) };
         self.run_until(self.now + crate::AFTERMATH);
         let mut answered = 0;
-        for (worker, lab) in self.labs.iter().enumerate() {
+        for (worker, lab) in self.labs.iter_mut().enumerate() {
+            lab.pass(self.now.since(lab.now));
             lab.assert_idle();
             let links = self.links.iter().filter(|link| link.0 == worker).count();
             assert!(links <= self.most_servers * 5, "{links} links of one worker");
@@ -263,22 +280,6 @@ impl World {
         self.play();
         self.tally = Tally::default();
         self
-    }
-
-    /// Lets time pass in the steps in which something is due, so that what is
-    /// sent goes out at its moment.
-    fn pass_to(&mut self, end: Time) {
-        loop {
-            let due = self.labs.iter().enumerate().filter_map(|(worker, lab)| {
-                Some((lab.engine.next_timeout()?, worker))
-            });
-            let Some((next, worker)) = due.min().filter(|&(next, _)| next <= end) else { break };
-            self.now = self.now.max(next);
-            let lab = &mut self.labs[worker];
-            lab.pass(self.now.since(lab.now));
-            self.settle();
-        }
-        self.now = self.now.max(end);
     }
 
     /// A worker whose clock shows what all clocks show.
