@@ -36,9 +36,9 @@ impl Engine {
         zone.clusters.iter().any(|cluster| strip(&self.name, zone, &cluster.prefix).is_some())
     }
 
-    /// Makes the sub-questions of a round and sends them. The question's name
-    /// is in `self.name`.
-    pub(super) fn begin_round(&mut self, now: Time, index: u32, out: &mut Outbox) {
+    /// Makes the sub-questions of a round. The question's name is in
+    /// `self.name`.
+    pub(super) fn make_subs(&mut self, index: u32) {
         let gather = &mut self.gathers[index as usize];
         gather.clear_subs();
         let fixed = gather.question.len().saturating_sub(4);
@@ -71,14 +71,26 @@ impl Engine {
                 }
             }
         }
-        let subs = gather.subs().len();
         let waiting = gather.subs().iter().filter(|sub| sub.progress == Progress::Waiting);
         gather.waiting = waiting.count();
+    }
+
+    /// Makes the sub-questions of a round and sends them. The question's name
+    /// is in `self.name`.
+    pub(super) fn begin_round(&mut self, now: Time, index: u32, out: &mut Outbox) {
+        self.make_subs(index);
+        let gather = &self.gathers[index as usize];
+        let subs = gather.subs().len();
+        // A second round may begin with no time left: nobody could answer.
+        let expired = gather.deadline <= now;
         for sub in 0..subs {
             if self.gathers[index as usize].subs()[sub].progress != Progress::Waiting {
                 continue;
             }
             match self.first_server(index, sub) {
+                _ if expired => {
+                    self.settle(now, index, sub, Progress::Failed(Failure::Silent), out);
+                }
                 Some(turn) => {
                     self.gathers[index as usize].subs_mut()[sub].turn = turn;
                     self.ask(now, index, sub, out);

@@ -24,29 +24,25 @@ impl Engine {
         if self.gathers[index as usize].lingering {
             return self.answer_waiters(now, index, None, out);
         }
-        let gather = &self.gathers[index as usize];
-        if gather.phase == Phase::Prefixed && nobody_has_it(gather) {
-            // A service really called `a-thing` must be found (Q5).
-            let name = self.name.clone_flat(gather.name());
-            self.note_round(index, false);
-            self.gathers[index as usize].phase = Phase::Plain;
-            if name.is_ok() {
-                self.begin_round(now, index, out);
-                return;
-            }
-        }
-        if self.shared.get(&self.gathers[index as usize].share_key) == Some(&index) {
-            self.shared.remove(&self.gathers[index as usize].share_key);
-        }
-        let gather = &mut self.gathers[index as usize];
-        gather.settled = now;
-        let (first, background) = (gather.client.addr.ip(), gather.background);
+        self.gathers[index as usize].settled = now;
         if self.repeat(now, index, out) {
-            self.dismiss(first);
+            self.stop_sharing(index);
+            self.dismiss(self.gathers[index as usize].client.addr.ip());
             self.release(index);
             return;
         }
-        self.fill_in(now, index);
+        self.note_answers(now, index);
+        self.stand_in(now, index);
+        if self.gathers[index as usize].phase == Phase::Prefixed && self.goes_on_plainly(now, index)
+        {
+            self.note_round(index, false);
+            self.gathers[index as usize].phase = Phase::Plain;
+            self.begin_round(now, index, out);
+            return;
+        }
+        self.stop_sharing(index);
+        let gather = &self.gathers[index as usize];
+        let (first, background) = (gather.client.addr.ip(), gather.background);
         let start = out.octets.len();
         let merged = if background {
             // Nobody is to have it; it is merged for what it is worth.
@@ -59,6 +55,21 @@ impl Engine {
         };
         self.note_round(index, true);
         self.answer_waiters(now, index, merged.map(|merged| (merged, start)), out);
+    }
+
+    /// A service really called `a-thing` must be found: nobody has the name
+    /// without its prefix, so it is asked for as it is (Q5, K7).
+    pub(super) fn goes_on_plainly(&mut self, now: Time, index: u32) -> bool {
+        let gather = &self.gathers[index as usize];
+        (nobody_has_it(gather) || self.holds_plain_name(now, index))
+            && self.name.clone_flat(self.gathers[index as usize].name()).is_ok()
+    }
+
+    /// Nobody joins it any more.
+    fn stop_sharing(&mut self, index: u32) {
+        if self.shared.get(&self.gathers[index as usize].share_key) == Some(&index) {
+            self.shared.remove(&self.gathers[index as usize].share_key);
+        }
     }
 
     /// Answers the clients that shared a query, keeps what it came to, and is
@@ -102,7 +113,7 @@ impl Engine {
     }
 
     /// A query is done with; its place and memory are for the next.
-    fn release(&mut self, index: u32) {
+    pub(super) fn release(&mut self, index: u32) {
         let gather = &mut self.gathers[index as usize];
         gather.live = false;
         gather.plan = self.plan.clone();
@@ -116,15 +127,34 @@ impl Engine {
         let (rcode, merged) = self.merge_into(now, index, out);
         let gather = &self.gathers[index as usize];
         out.answer(gather.client, gather.came, start);
-        self.counters.answered += 1;
-        let mut meter = gather.plan.meter(gather.route).borrow_mut();
-        meter.answered(gather.asker().counted(rcode, now));
         let failed =
             || if rcode == OptRcode::SERVFAIL { Completeness::Failed } else { Completeness::Whole };
         let completeness = merged.map_or_else(failed, |merged| merged.completeness);
-        meter.gathered(now, gather.subs(), completeness);
-        drop(meter);
+        self.count_answer(now, index, rcode, completeness);
         merged
+    }
+
+    fn count_answer(&mut self, now: Time, index: u32, rcode: OptRcode, completeness: Completeness) {
+        let gather = &self.gathers[index as usize];
+        self.counters.answered += 1;
+        let mut meter = gather.plan.meter(gather.route).borrow_mut();
+        meter.answered(gather.asker().counted(rcode, now));
+        meter.gathered(now, gather.subs(), completeness);
+    }
+
+    /// Answers the client that a gather is for, but not with SERVFAIL; tells
+    /// whether it did.
+    pub(super) fn try_answer(&mut self, now: Time, index: u32, out: &mut Outbox) -> bool {
+        let start = out.octets.len();
+        let (rcode, Some(merged)) = self.merge_into(now, index, out) else { return false };
+        if rcode == OptRcode::SERVFAIL {
+            out.octets.truncate(start);
+            return false;
+        }
+        self.count_answer(now, index, rcode, merged.completeness);
+        let gather = &self.gathers[index as usize];
+        out.answer_kept(gather.client, gather.came, start);
+        true
     }
 
     /// Writes a gather's answer; says what it is worth, if it was merged.

@@ -1,5 +1,6 @@
 //! A query in flight: who asked what, and how far each cluster's answer is.
 
+use super::last_good::Enrolment;
 use super::meters::Meter;
 use super::outbox::Client;
 use super::sub::{Progress, Sub};
@@ -23,6 +24,8 @@ pub struct LivePlan {
     /// What each zone is, clusters and settings included, in a number: of two
     /// plans' zones with the same, the answers are the same.
     pub meanings: Vec<u64>,
+    /// The zones' clusters, as last good answers know them.
+    pub enrolment: Arc<Enrolment>,
     /// What is counted of each zone, and behind them of each forward.
     pub meters: Vec<Rc<RefCell<Meter>>>,
     /// The longest time any query may take.

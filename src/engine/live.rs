@@ -4,6 +4,7 @@
 
 use super::cookies::Baker;
 use super::gather::LivePlan;
+use super::last_good::Enrolment;
 use super::links::Links;
 use super::meters::Meter;
 use super::probe;
@@ -18,6 +19,7 @@ use std::time::Duration;
 /// Makes the plan's servers known to the engine.
 pub(super) fn live(
     plan: Arc<Plan>,
+    enrolment: Arc<Enrolment>,
     before: Option<&LivePlan>,
     links: &mut Links,
     baker: &Baker,
@@ -33,7 +35,7 @@ pub(super) fn live(
     let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
     let meters = meters(&plan, before);
     let longest_deadline = plan.longest_deadline();
-    Rc::new(LivePlan { plan, servers, meanings, meters, longest_deadline })
+    Rc::new(LivePlan { plan, servers, meanings, enrolment, meters, longest_deadline })
 }
 
 /// Everything an answer from this zone depends on.

@@ -40,9 +40,11 @@ mod recall;
 mod relay;
 mod reply;
 mod retry;
+mod room;
 mod rtt;
 mod server;
 mod share;
+mod stand_in;
 mod store;
 mod streams;
 mod sub;
@@ -57,7 +59,7 @@ pub use cookies::Secrets;
 pub use counters::Counters;
 pub use gather::Phase;
 pub use guard::{GUESSES, SIEGE, SPAN};
-pub use last_good::LastGood;
+pub use last_good::{Holding, LastGood};
 pub use links::{LINKS_PER_SERVER, LinkId};
 pub use outbox::{Answer, Client, Notice, Open, Outbox, Send, Transport};
 pub use retry::LinkState;
@@ -71,6 +73,7 @@ use admit::Door;
 use ahash::RandomState;
 use cookies::Baker;
 use gather::{Gather, LivePlan};
+use last_good::Journal;
 use links::{Links, Slot};
 use live::live;
 use merge::Merger;
@@ -128,6 +131,8 @@ pub struct Engine {
     store: Store,
     /// What the clusters said last, as far as any worker knows.
     last_good: Arc<LastGood>,
+    /// What this engine has heard and not handed in yet.
+    journal: Journal,
     /// When a server last came back: what was incomplete before may be whole
     /// now.
     recovered: Time,
@@ -177,7 +182,8 @@ impl Engine {
         let kept = kept(&plan);
         let mut links = Links::new(rng, slots);
         let mut door = Door::new();
-        let plan = live(plan, None, &mut links, &baker, &mut door.own);
+        let enrolment = common.last_good.enrol(&plan);
+        let plan = live(plan, enrolment, None, &mut links, &baker, &mut door.own);
         Engine {
             plan,
             links,
@@ -189,6 +195,7 @@ impl Engine {
             probes: Wheel::default(),
             store: Store::new(kept, stored),
             last_good: common.last_good,
+            journal: Journal::default(),
             recovered: Time::default(),
             by_client: HashMap::with_hasher(clients),
             baker,
@@ -211,8 +218,10 @@ impl Engine {
     pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
         self.store.bound(kept(&plan));
         self.door.own.clear();
-        let before = self.plan.clone();
-        self.plan = live(plan, Some(&before), &mut self.links, &self.baker, &mut self.door.own);
+        self.hand_in();
+        let enrolment = self.last_good.enrol(&plan);
+        let (before, links) = (self.plan.clone(), &mut self.links);
+        self.plan = live(plan, enrolment, Some(&before), links, &self.baker, &mut self.door.own);
         let mut gone = vec![true; self.links.servers.len()];
         for &server in &self.plan.servers {
             gone[server] = false;
@@ -224,10 +233,8 @@ impl Engine {
 
     /// When [`Self::on_timeout`] is due: never later than something is.
     pub fn next_timeout(&self) -> Option<Time> {
-        match (self.wheel.next(), self.probes.next()) {
-            (Some(query), Some(probe)) => Some(query.min(probe)),
-            (query, probe) => query.or(probe),
-        }
+        let timers = [self.wheel.next(), self.probes.next(), self.journal.due()];
+        timers.into_iter().flatten().min()
     }
 
     /// Whom the server behind a link has to prove to be, if it is asked over
@@ -262,8 +269,20 @@ impl Engine {
         }
     }
 
+    /// What is held for when a cluster is missing, by all engines of the daemon.
+    pub fn holding(&self) -> Holding {
+        self.last_good.holding()
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+impl Drop for Engine {
+    /// What one worker heard outlives it.
+    fn drop(&mut self) {
+        self.hand_in();
     }
 }

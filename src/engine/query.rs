@@ -132,6 +132,9 @@ impl Engine {
         let settings = &self.plan.plan.settings;
         let own = settings.max_queries.div_ceil(settings.workers.get());
         let full = self.queries_in_flight() >= own;
+        if full && self.answer_from_held(now, key, asker, route, out) {
+            return;
+        }
         if full || !self.admit(asker.client.addr.ip()) {
             // Who runs it has to act on the one; the other is what was asked for.
             match full {
@@ -156,13 +159,21 @@ impl Engine {
         background: bool,
         out: &mut Outbox,
     ) {
+        let index = self.prepare(now, key, asker, route);
+        self.gathers[index as usize].background = background;
+        self.shared.insert(key, index);
+        self.begin_round(now, index, out);
+    }
+
+    /// A place for a query, with its question in it.
+    pub(super) fn prepare(&mut self, now: Time, key: u64, asker: Asker<'_>, route: Route) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::new(self.plan.clone(), asker.client, asker.header));
             self.gathers.len() as u32 - 1
         });
         let gather = &mut self.gathers[index as usize];
         gather.live = true;
-        gather.background = background;
+        gather.background = false;
         gather.lingering = false;
         gather.share_key = key;
         gather.set_asker(asker);
@@ -171,13 +182,12 @@ impl Engine {
         gather.started = now;
         // Timers go by the millisecond; rounded down, none is ever late.
         gather.deadline = (now + gather.behaviour().deadline).floor();
-        self.shared.insert(key, index);
         let prefixed = match route {
             Route::Zone(zone) => self.has_prefix(zone),
             Route::Forward(_) => false,
         };
         self.gathers[index as usize].phase = if prefixed { Phase::Prefixed } else { Phase::Plain };
-        self.begin_round(now, index, out);
+        index
     }
 
     /// Counts a query of a client in, unless it has too many in flight.

@@ -4,10 +4,9 @@ use super::Engine;
 use super::merge::{Completeness, Merged, limit};
 use super::outbox::Outbox;
 use super::store::Worth;
-use super::sub::Progress;
 use super::synth::Asker;
 use super::time::Time;
-use crate::config::{OnMissing, Route};
+use crate::config::Route;
 use domain::base::Header;
 use domain::base::iana::{OptRcode, Rcode};
 use std::rc::Rc;
@@ -97,49 +96,6 @@ impl Engine {
         if whole && merged.has_all && !merged.has_notes && !padded {
             let opt = asker.edns.map_or(0, |edns| edns.opt_len());
             self.store.keep_built(now, key, message, opt);
-        }
-    }
-
-    /// Fills in for clusters that are missing with what they said last (M6),
-    /// and for those that suddenly have nothing, as long as that is not
-    /// believed.
-    pub(super) fn fill_in(&mut self, now: Time, index: u32) {
-        let gather = &mut self.gathers[index as usize];
-        let plan = gather.plan.clone();
-        let settings = &plan.plan.settings;
-        let behaviour = plan.plan.behaviour(gather.route);
-        let stale = behaviour.on_missing == OnMissing::Stale && settings.keep > 0;
-        let distrust = behaviour.keep_on_empty > Duration::ZERO;
-        let missing = |progress: Progress| matches!(progress, Progress::Failed(_));
-        let needed = gather
-            .subs()
-            .iter()
-            .any(|sub| (stale && missing(sub.progress)) || (distrust && !sub.has_answer()));
-        if !needed || !matches!(gather.route, Route::Zone(_)) {
-            return;
-        }
-        let (key, cd) = (gather.share_key, gather.header.cd());
-        let Some(entry) = self.store.find(key, &gather.question, cd) else { return };
-        if entry.gather.meaning() != gather.meaning() {
-            return;
-        }
-        for sub in gather.subs_mut() {
-            let patience = if missing(sub.progress) {
-                if stale { behaviour.keep_for } else { continue }
-            } else if !sub.has_answer() {
-                behaviour.keep_on_empty
-            } else {
-                continue;
-            };
-            let last = entry.gather.subs().iter().find(|last| {
-                last.cluster == sub.cluster
-                    && last.has_answer()
-                    && last.question.eq_ignore_ascii_case(&sub.question)
-                    && last.answered.is_some_and(|source| now.since(source.at) < patience)
-            });
-            if let Some(last) = last {
-                sub.fill_in(last);
-            }
         }
     }
 

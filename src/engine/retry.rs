@@ -84,6 +84,9 @@ impl Engine {
 
     /// Timers that are due: retransmissions and deadlines.
     pub fn on_timeout(&mut self, now: Time, out: &mut Outbox) {
+        if self.journal.due().is_some_and(|due| due <= now) {
+            self.hand_in();
+        }
         self.send_probes(now, out);
         while let Some(index) = self.wheel.pop_due(now) {
             let expired = self.gathers[index as usize].deadline <= now;

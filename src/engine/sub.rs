@@ -1,8 +1,10 @@
 //! A sub-question: what one cluster is asked, and how far its answer is.
 
+use super::last_good::{Said, StandIn};
 use super::links::LinkId;
 use super::outbox::Transport;
 use super::time::Time;
+use crate::wire::HEADER_LEN;
 use crate::wire::case::Case;
 use crate::wire::reply::Summary;
 use domain::base::iana::Rcode;
@@ -22,6 +24,8 @@ pub enum Failure {
     Exhausted,
     /// All of its servers are known to be down (U5).
     Out,
+    /// It was not asked: too many queries are in flight.
+    Overloaded,
 }
 
 impl std::fmt::Display for Failure {
@@ -32,6 +36,7 @@ impl std::fmt::Display for Failure {
             Failure::Unreachable => f.write_str("unreachable"),
             Failure::Exhausted => f.write_str("too many questions in flight"),
             Failure::Out => f.write_str("known to be down"),
+            Failure::Overloaded => f.write_str("not asked: too many queries in flight"),
         }
     }
 }
@@ -174,13 +179,30 @@ impl Sub {
         matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
     }
 
-    /// Takes over what another was told, because it has no answer of its own.
-    /// The other keeps it: more queries may need it before this one is done.
-    pub fn fill_in(&mut self, last: &Sub) {
+    /// Something that is held stands in for an answer of its own (M6).
+    pub fn stand_in(&mut self, found: &StandIn<'_>) {
+        let mut summary = found.summary;
         self.reply.clear();
-        self.reply.extend_from_slice(&last.reply);
-        self.progress = last.progress;
-        self.answered = last.answered;
+        if let Said::Reply(reply) = found.said {
+            self.reply.extend_from_slice(reply);
+        } else {
+            self.reply.resize(HEADER_LEN, 0);
+            self.reply.extend_from_slice(&self.question);
+            summary =
+                Summary { records: self.reply.len(), counts: [0; 3], has_answer: false, ..summary };
+        }
+        match found.said {
+            Said::Reply(_) => {}
+            Said::Nothing(rcode) => summary.rcode = rcode,
+            Said::Addresses(addresses) => {
+                self.reply.extend_from_slice(&addresses.records);
+                summary.counts[0] = addresses.count;
+                (summary.rcode, summary.has_answer) = (Rcode::NOERROR, true);
+                summary.negative_ttl = None;
+            }
+        }
+        self.progress = Progress::Answered(summary);
+        self.answered = found.source;
         self.stale = true;
         self.unchanged = false;
     }

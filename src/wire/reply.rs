@@ -8,8 +8,8 @@ use super::{HEADER_LEN, Malformed, edns, rdata, record, u16_at};
 use domain::base::HeaderSection;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 
-/// A pointer to the name behind the header.
-const QUESTION_POINTER: [u8; 2] = [0xC0, HEADER_LEN as u8];
+/// A pointer to the name behind the header: the question's.
+pub const QUESTION_POINTER: [u8; 2] = [0xC0, HEADER_LEN as u8];
 
 /// Why a reply does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +158,22 @@ impl Summary {
             }
         }
         if at == packet.len() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// What a reply without records says, that nobody sent.
+    pub fn empty(rcode: Rcode) -> Self {
+        Summary {
+            rcode,
+            extended_rcode: 0,
+            cookie: None,
+            truncated: false,
+            aa: false,
+            ra: false,
+            counts: [0; 3],
+            records: 0,
+            has_answer: false,
+            negative_ttl: None,
+        }
     }
 
     /// The cluster dealt with the question: it has records or it says why not.

@@ -15,6 +15,7 @@ mod rrsets;
 
 use super::gather::Gather;
 use super::outbox::Transport;
+use super::stand_in::may_be_nodata;
 use super::sub::{Progress, Sub};
 use super::synth::{self, Asker};
 use super::time::Time;
@@ -268,8 +269,10 @@ impl Merger {
                     all_aa &= summary.aa;
                     any_ra |= summary.ra;
                     any_noerror |= summary.rcode == Rcode::NOERROR;
+                    // What is stale is past its TTL, and capped.
+                    let age = if sub.stale { 0 } else { age(now, sub) };
                     if let Some(ttl) = summary.negative_ttl {
-                        let ttl = ttl.saturating_sub(age(now, sub));
+                        let ttl = ttl.saturating_sub(age);
                         negative_ttl = Some(negative_ttl.map_or(ttl, |known| known.min(ttl)));
                     }
                 }
@@ -290,32 +293,44 @@ impl Merger {
         let asked = gather.subs().len();
         let has_records = !self.order.is_empty();
         let enough = proper >= behaviour.min_clusters.min(asked);
-        // An answer that lacks a cluster is held for a short time in all.
-        let held = u32::try_from(now.since(gather.settled).as_secs()).unwrap_or(u32::MAX);
-        let cap = settings.incomplete_ttl.saturating_sub(held);
-        if has_records && stale > 0 && (failed == 0 || enough) {
-            outcome.cap = cap;
-            outcome.completeness = Completeness::Stale;
-            let old = gather.subs().iter().filter(|sub| sub.stale);
-            let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
-            self.notes.add(ExtendedErrorCode::STALE_ANSWER, "stale data, from", old);
-        }
-        if has_records && failed > 0 && enough && behaviour.on_missing != OnMissing::Fail {
-            outcome.cap = cap;
-            outcome.completeness = Completeness::Partial;
-            let missing = missing(gather, zone);
-            self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
-        } else if failed > 0 || (has_records && !enough) {
+        // K3: a cluster that is missing may have records, yet somebody says that
+        // the name has none of this type.
+        let nodata = !has_records && any_noerror && may_be_nodata(gather.qtype());
+        let partial = enough && behaviour.on_missing != OnMissing::Fail && (has_records || nodata);
+        if !enough || (failed > 0 && !partial) {
             self.fail(gather, zone, &mut outcome, proper, asked);
-        } else if !any_noerror
+        } else if failed == 0
+            && !any_noerror
             && !self.has_data()
             && gather.name().len() != zone.name.as_slice().len()
         {
             // Also when the names a chain led to do not exist (RFC 6604, 3).
             outcome.rcode = Rcode::NXDOMAIN;
         }
+        if outcome.rcode != Rcode::SERVFAIL && stale + failed > 0 {
+            // An answer that lacks a cluster is held for a short time in all.
+            let held = u32::try_from(now.since(gather.settled).as_secs()).unwrap_or(u32::MAX);
+            outcome.cap = settings.incomplete_ttl.saturating_sub(held);
+        }
+        if outcome.rcode != Rcode::SERVFAIL && stale > 0 {
+            outcome.completeness = Completeness::Stale;
+            let old = gather.subs().iter().filter(|sub| sub.stale);
+            let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
+            // RFC 8914, 4.20.
+            let code = match outcome.rcode {
+                Rcode::NXDOMAIN => ExtendedErrorCode::STALE_NXDOMAIN_ANSWER,
+                _ => ExtendedErrorCode::STALE_ANSWER,
+            };
+            self.notes.add(code, "stale data, from", old);
+        }
+        if outcome.rcode != Rcode::SERVFAIL && failed > 0 {
+            outcome.completeness = Completeness::Partial;
+            let missing = missing(gather, zone);
+            self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
+        }
         if outcome.rcode != Rcode::SERVFAIL && (!has_records || outcome.rcode == Rcode::NXDOMAIN) {
-            outcome.negative_ttl = Some(negative_ttl.unwrap_or(DEFAULT_NEGATIVE_TTL));
+            outcome.negative_ttl =
+                Some(negative_ttl.unwrap_or(DEFAULT_NEGATIVE_TTL).min(outcome.cap));
             // A negative answer with AA and RA both clear looks lame (M9); the
             // SOA in it is ours, so AA is true of it.
             outcome.aa |= !outcome.ra;

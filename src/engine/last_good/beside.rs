@@ -1,0 +1,127 @@
+//! Addresses that came beside an answer (K6): those of the targets of its SRV,
+//! MX and CNAME records. Who is given a target asks for its address next.
+
+use crate::wire::name::{Budget, FlatName, Suffix};
+use crate::wire::reply::{QUESTION_POINTER, Summary};
+use crate::wire::{Malformed, rdata, record};
+use domain::base::iana::{Class, Rtype};
+use std::collections::{HashMap, HashSet};
+
+/// Records of one name and type, all addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Each record in wire format, its owner a pointer to the question.
+    pub records: Vec<u8>,
+    /// How many.
+    pub count: u16,
+}
+
+/// The addresses of one name.
+#[derive(Debug)]
+pub struct Found {
+    /// The name, flat, in lower case.
+    pub name: Box<[u8]>,
+    /// A or AAAA.
+    pub rtype: Rtype,
+    /// The smallest TTL among them, in seconds.
+    pub ttl: u32,
+    /// Themselves.
+    pub addresses: Addresses,
+}
+
+/// Calls `each` with all records of class IN, and their section.
+fn walk(
+    reply: &[u8],
+    summary: &Summary,
+    mut each: impl FnMut(usize, record::RawRecord) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut at = summary.records;
+    for (section, &count) in summary.counts.iter().enumerate() {
+        for _ in 0..count {
+            let (raw, next) = record::read(reply, at)?;
+            at = next;
+            if raw.class == Class::IN && raw.rtype != Rtype::OPT {
+                each(section, raw)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The smallest TTL in the answer section of a reply, in seconds.
+pub fn smallest_ttl(reply: &[u8], summary: &Summary) -> u32 {
+    let mut smallest = None;
+    // A reply that was checked is read to its end.
+    let _ = walk(reply, summary, |section, raw| {
+        if section == 0 {
+            smallest = Some(smallest.map_or(raw.ttl, |known: u32| known.min(raw.ttl)));
+        }
+        Ok(())
+    });
+    smallest.unwrap_or(0)
+}
+
+/// The addresses of targets in a reply that was checked, as far as the targets
+/// are under the cluster's own suffix.
+pub fn addresses(reply: &[u8], summary: &Summary, suffix: &Suffix) -> Vec<Found> {
+    let mut found = Vec::new();
+    let Ok(targets) = targets(reply, summary, suffix) else { return found };
+    if targets.is_empty() {
+        return found;
+    }
+    let mut places: HashMap<(Box<[u8]>, Rtype), usize> = HashMap::new();
+    let mut name = FlatName::root();
+    let mut budget = Budget::for_message(reply.len());
+    let _ = walk(reply, summary, |section, raw| {
+        if section == 1 || !matches!(raw.rtype, Rtype::A | Rtype::AAAA) {
+            return Ok(());
+        }
+        name.read(reply, raw.owner, &mut budget)?;
+        name.make_lowercase();
+        if !targets.contains(name.as_slice()) {
+            return Ok(());
+        }
+        let place = *places.entry((name.as_slice().into(), raw.rtype)).or_insert_with(|| {
+            found.push(Found {
+                name: name.as_slice().into(),
+                rtype: raw.rtype,
+                ttl: raw.ttl,
+                addresses: Addresses::default(),
+            });
+            found.len() - 1
+        });
+        if let Some(known) = found.get_mut(place) {
+            known.ttl = known.ttl.min(raw.ttl);
+            known.addresses.count = known.addresses.count.saturating_add(1);
+            let fixed = raw.rdata.start.saturating_sub(10);
+            let [high, low] = QUESTION_POINTER;
+            known.addresses.records.extend([high, low]);
+            known.addresses.records.extend_from_slice(&reply[fixed..raw.rdata.end]);
+        }
+        Ok(())
+    });
+    found
+}
+
+fn targets(
+    reply: &[u8],
+    summary: &Summary,
+    suffix: &Suffix,
+) -> Result<HashSet<Box<[u8]>>, Malformed> {
+    let mut targets = HashSet::new();
+    let mut name = FlatName::root();
+    let mut budget = Budget::for_message(reply.len());
+    walk(reply, summary, |section, raw| {
+        if section == 0 && matches!(raw.rtype, Rtype::SRV | Rtype::MX | Rtype::CNAME) {
+            let Some(layout) = rdata::layout(raw.rtype) else { return Ok(()) };
+            let parts = layout.parts(reply, raw.rdata)?;
+            name.read(reply, parts.names[0], &mut budget)?;
+            if name.under(suffix).is_some() {
+                name.make_lowercase();
+                targets.insert(name.as_slice().into());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(targets)
+}

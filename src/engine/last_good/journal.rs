@@ -1,0 +1,94 @@
+//! What an engine has heard and not handed in yet. Its memory is used again.
+
+use super::{LastGood, Lesson, Subject};
+use crate::engine::last_good::registry::ClusterId;
+use crate::engine::sub::Source;
+use crate::engine::time::Time;
+use crate::wire::reply::Summary;
+use domain::base::iana::Rtype;
+use std::ops::Range;
+use std::time::Duration;
+
+/// What was heard is handed in so much later at the latest: what one worker
+/// heard every other finds within a second.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// With this much noted, it is handed in at once. A thousand replies of usual
+/// size are half a megabyte.
+const MOST: usize = 1024;
+const MOST_OCTETS: usize = 1 << 20;
+
+/// The lock is held for at most so many replies and, but for the last of them,
+/// octets at once: some 50 microseconds.
+const PORTION: usize = 64;
+const PORTION_OCTETS: usize = 64 * 1024;
+
+struct Note {
+    cluster: ClusterId,
+    name: Range<usize>,
+    rtype: Rtype,
+    cd: bool,
+    summary: Summary,
+    reply: Range<usize>,
+    source: Source,
+}
+
+/// Replies noted, in the order they came.
+#[derive(Default)]
+pub struct Journal {
+    octets: Vec<u8>,
+    notes: Vec<Note>,
+    due: Option<Time>,
+}
+
+impl Journal {
+    /// When it is to be handed in, if there is anything in it.
+    pub fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// There is no room for more.
+    pub fn is_full(&self) -> bool {
+        self.notes.len() >= MOST || self.octets.len() >= MOST_OCTETS
+    }
+
+    /// Notes a proper reply. The name of the subject need not be in lower case.
+    pub fn note(&mut self, now: Time, lesson: Lesson<'_>) {
+        let Lesson { subject: Subject { cluster, name, rtype, cd }, summary, reply, source } =
+            lesson;
+        let start = self.octets.len();
+        self.octets.extend_from_slice(name);
+        let end = self.octets.len();
+        // Length octets are below 64, and no letters.
+        self.octets[start..end].make_ascii_lowercase();
+        if summary.has_answer {
+            self.octets.extend_from_slice(reply);
+        }
+        let reply = end..self.octets.len();
+        self.notes.push(Note { cluster, name: start..end, rtype, cd, summary, reply, source });
+        self.due.get_or_insert_with(|| (now + PAUSE).floor());
+    }
+
+    /// Hands everything in.
+    pub fn hand_in(&mut self, last_good: &LastGood) {
+        let mut notes = self.notes.iter().peekable();
+        while notes.peek().is_some() {
+            let mut held = last_good.lock();
+            let mut octets = 0;
+            for note in notes.by_ref().take(PORTION) {
+                let Note { cluster, rtype, cd, summary, source, .. } = *note;
+                let name = &self.octets[note.name.clone()];
+                let subject = Subject { cluster, name, rtype, cd };
+                let reply = &self.octets[note.reply.clone()];
+                held.learn(Lesson { subject, summary, reply, source });
+                octets += reply.len();
+                if octets >= PORTION_OCTETS {
+                    break;
+                }
+            }
+        }
+        self.notes.clear();
+        self.octets.clear();
+        self.due = None;
+    }
+}
