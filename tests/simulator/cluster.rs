@@ -119,8 +119,10 @@ impl Said {
         let mut out = header(asked, 0, 0, [count.into(), 0, 0]);
         for member in 0..count {
             let target = [&label(&format!("m{member}")), service].concat();
-            let payload = payload(self.cluster, self.name, member, self.epoch);
-            push_record(&mut out, b"\xC0\x0C", self.rtype, self.ttl, &rdata(self.rtype, payload, &target));
+            let number = if let Kind::Member(m) = self.name.kind { m } else { member };
+            let payload = payload(self.cluster, self.name, number, self.epoch);
+            let rdata = rdata(self.rtype, payload, &target);
+            push_record(&mut out, b"\xC0\x0C", self.rtype, self.ttl, &rdata);
         }
         let mut beside = 0u16;
         for member in 0..count {

@@ -163,7 +163,11 @@ impl<'a> Judge<'a> {
             assert!(known.is_none_or(|known| known == epoch), "two epochs of one: {self:?}");
             let truth = case.rules.truths.of(cluster, name, case.rtype, epoch);
             let Truth::Records(members) = truth else { panic!("no such records: {self:?}") };
-            assert!(member < members, "no such member: {self:?}");
+            let there = match name.kind {
+                Kind::Member(m) => member == m,
+                _ => member < members,
+            };
+            assert!(there, "no such member: {self:?}");
             if let Some(target) = record.name {
                 let expected = Name::plain(Kind::Member(member), name.number).of(cluster);
                 assert_eq!(target, expected, "{self:?}");
@@ -219,8 +223,13 @@ impl<'a> Judge<'a> {
         let (case, got) = (self.case, &self.got);
         let ttl = case.rules.ttl;
         let incomplete = [3, 19, 22, 23].iter().any(|&code| got.has(code));
-        // Without an SOA a negative TTL is as short as this, and rounded up.
-        let most = if incomplete { ttl.min(INCOMPLETE) } else { ttl };
+        let most = match (incomplete, got.records.is_empty()) {
+            // What is held need not have come with an SOA (M7).
+            (true, true) => INCOMPLETE,
+            (true, false) => ttl.min(INCOMPLETE),
+            (false, _) if case.edns => ttl,
+            (false, _) => ttl.max(INCOMPLETE),
+        };
         assert!(u64::from(got.longest_ttl) <= most.as_secs(), "TTLs are too long: {self:?}");
         if !case.edns {
             return;

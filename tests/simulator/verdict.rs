@@ -92,9 +92,12 @@ pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expec
         missing,
         by: By::Whole,
     };
+    let perhaps: Clusters =
+        nothing.iter().filter(|part| part.exists.is_some()).map(|part| part.cluster).collect();
     let failed = |by| Expected {
         rcode: Rcode::SERVFAIL,
         records: SmallVec::new(),
+        perhaps: perhaps.clone(),
         by,
         ..whole.clone()
     };
@@ -135,9 +138,8 @@ pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expec
         all.push(failed(by));
         return all;
     }
-    let perhaps: Clusters = holders.iter().map(|part| part.cluster).collect();
     if no_data {
-        all.push(Expected { perhaps, by: By::Gentle, ..whole });
+        all.push(Expected { perhaps: perhaps.clone(), by: By::Gentle, ..whole });
         return all;
     }
     if !holders.is_empty() {
@@ -147,7 +149,7 @@ pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expec
         stale.extend(sure.iter().copied());
         let missing = whole.missing.iter().copied().filter(|c| !sure.contains(c)).collect();
         let surely = !sure.is_empty();
-        all.push(Expected { perhaps, stale, missing, by: By::Exists, ..whole.clone() });
+        all.push(Expected { perhaps: perhaps.clone(), stale, missing, by: By::Exists, ..whole.clone() });
         if surely {
             return all;
         }
