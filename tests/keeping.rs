@@ -192,6 +192,7 @@ fn an_answer_in_demand_is_asked_for_again_before_it_runs_out() {
     assert!(lab.answers.is_empty(), "nobody asked");
     ask(&mut lab, &question("s.distributed.local."));
     assert_eq!(the_answer(&mut lab), WHOLE);
+    lab.pass(SECOND);
     lab.assert_idle();
 }
 

@@ -8,7 +8,7 @@ use super::synth::Asker;
 use super::time::Time;
 use crate::config::Route;
 use domain::base::Header;
-use domain::base::iana::{OptRcode, Rcode};
+use domain::base::iana::OptRcode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl Engine {
         let worth = Worth {
             ttl: Duration::from_secs(merged.ttl.into()).min(longest),
             whole: merged.completeness == Completeness::Whole,
-            failed: merged.rcode == Rcode::SERVFAIL,
+            class: merged.class(),
         };
         let (key, cd) = (gather.share_key, gather.header.cd());
         // While its clients waited for their deadlines, others may have heard
