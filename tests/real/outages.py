@@ -7,17 +7,28 @@ stale in it are capped (M6), and that of the SOA record with them (K1).
 """
 
 import itertools
+import os
+import pathlib
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import ask
-from bed import zone_text
+from bed import two, zone_text
 from checks import until
+from scenarios.glibc import enter
 from worlds import A, B, Z
 
 S = "default.svc." + Z
 SRV = "_mongodb._tcp.mongo." + S
 CAP = 5
+
+HERE = pathlib.Path(__file__).parent
+
+# In namespaces: the clusters' servers, and the daemon.
+AT_A, AT_B, AT_OURS = "10.8.0.1", "10.9.0.1", "10.96.0.53"
 
 # Seconds until every worker knows what one of them has learned, with a margin.
 SHARED = 1.5
@@ -25,8 +36,13 @@ SHARED = 1.5
 # Seconds until a daemon says that a cluster is missing.
 NOTICED = 15
 
-EXTRA_A = "b-thing.default.svc A 10.8.8.1\n"
+EXTRA_A = """\
+b-thing.default.svc A 10.8.8.1
+only-a.default.svc CNAME web.default.svc
+mixed.default.svc CNAME web.default.svc
+"""
 EXTRA_B = """\
+mixed.default.svc A 10.9.5.3
 a-thing.default.svc A 10.9.8.1
 only-b.default.svc A 10.9.9.1
 pod.under.apps.svc A 10.9.9.2
@@ -119,3 +135,38 @@ def notices(daemon):
 
     if not until(true, NOTICED):
         raise RuntimeError("the daemon does not notice: " + daemon.said()[-2000:])
+
+
+def in_namespaces(bed, check, script, what, seconds):
+    """Runs a program of the tests in network and mount namespaces of its own,
+    and takes its checks over. They end with it; the machine never saw them."""
+    words, why = enter(bed)
+    if words is None:
+        check.skip(what, "no namespaces: " + why)
+        return
+    # Its files are in our directory, which goes with us even if it is killed.
+    code, out, told = bed.run(*words, sys.executable, HERE / script, bed.binary, timeout=seconds,
+                              env={**os.environ, "TMPDIR": str(bed.dir)})
+    counts = re.search(r"^(\d+) passed, (\d+) failed, not run: (.*)\n\Z", out, re.M)
+    print(out[:counts.start()] if counts else out, end="", flush=True)
+    if counts is None:
+        check.fail(f"{what} go on to their end", f"exit code {code}\n{told}")
+        return
+    check.passed += int(counts[1])
+    check.failed += int(counts[2])
+    check.not_run += [name for name in counts[3].split("; ") if name]
+
+
+def prepare(*addresses):
+    """Inside: loopback, with these addresses on it."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+    for address in addresses:
+        subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True, timeout=10)
+
+
+def clusters(bed, ttl, **more):
+    """Inside: both clusters' servers and the daemon, at addresses as they are
+    in a data centre."""
+    a = bed.knot({A: zone_a(ttl, **more)}, host=AT_A, port=53)
+    b = bed.knot({B: zone_b(ttl, **more)}, host=AT_B, port=53)
+    return a, b, bed.gathersrv(*two(AT_A, AT_B), listen=[AT_OURS + ":53"])

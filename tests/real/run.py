@@ -20,7 +20,7 @@ SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "co
              "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
              "process", "tools", "drivers", "languages", "glibc", "admin", "logs", "page", "delegation",
              "alerts", "manifests", "image", "documents", "top", "shells",
-             "outage", "outage_floods", "outage_reloads"]
+             "outage", "outage_floods", "outage_reloads", "outage_resolvers", "outage_clients"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 1000

@@ -36,8 +36,8 @@ CD = RD | dns.flags.CD
 OF_A = every_kind("a-mongo-1.mongo." + S)
 QUESTIONS = OF_A + every_kind(
     # Services, their pods, and aliases.
-    SRV, "mongo." + S, "web." + S, "alias." + S, "only-b." + S, "mongo-2.mongo." + S,
-    "b-mongo-1.mongo." + S, "b-web." + S,
+    SRV, "mongo." + S, "web." + S, "alias." + S, "mixed." + S, "only-a." + S, "only-b." + S,
+    "mongo-2.mongo." + S, "b-mongo-1.mongo." + S, "b-web." + S,
     # Names that look as if they had a prefix, and have none (Q5).
     "a-thing." + S, "b-thing." + S,
     # What neither cluster has, and what exists because of the names below it.
@@ -57,6 +57,10 @@ HEALTHY = (
     ("alias." + S, "AAAA", "NOERROR", []),
     ("alias." + S, "A", "NOERROR", ["10.8.5.1", "10.9.5.1"]),
     ("alias." + S, "CNAME", "NOERROR", []),
+    ("mixed." + S, "AAAA", "NOERROR", []),
+    ("mixed." + S, "A", "NOERROR", ["10.8.5.1", "10.9.5.3"]),
+    ("mixed." + S, "CNAME", "NOERROR", []),
+    ("only-a." + S, "AAAA", "NOERROR", ["a-web." + S]),
     ("a-thing." + S, "A", "NOERROR", ["10.9.8.1"]),
     ("b-thing." + S, "A", "NOERROR", ["10.8.8.1"]),
     ("only-b." + S, "AAAA", "NOERROR", []),
