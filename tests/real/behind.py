@@ -90,7 +90,7 @@ def healthy(check, what, server):
     check.same(f"K8 {what}: aliases that are flattened, asked for AAAA and then for A",
                [(before[question][0], [line.split()[-1] for line in before[question][1]])
                 for question in ALIAS], [("NOERROR", records) for records in ADDRESSES])
-    check.same(f"before, {what}: all members of both clusters",
+    check.same(f"M1 {what}, before: all members of both clusters",
                (before[SRV, "SRV"][0], len(before[SRV, "SRV"][1])), ("NOERROR", 6))
     return before
 

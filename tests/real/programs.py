@@ -192,7 +192,7 @@ def main():
         requests(check, "before")
         before = run_all(bed, commands, ASKED)
         for program, (code, lines, told) in before.items():
-            check.that(f"before: {program} ends well, and has addresses of both clusters",
+            check.that(f"M1 {program}, before: it has addresses of both clusters",
                        code == 0 and "10.8.5.1" in str(lines) and "10.9.5.1" in str(lines),
                        (code, lines, told))
         outages.kill(b, daemon)

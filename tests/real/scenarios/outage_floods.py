@@ -104,7 +104,7 @@ def run(bed, check):
                         ("names that are", "flood." + S)):
         daemon = bed.gathersrv(*two(a, b), "--cache", "10000")
         before[what] = outages.remember(daemon, QUESTIONS)
-        check.that(f"(before a flood of {what}: lists of both clusters)",
+        check.that(f"M1 before a flood of {what}: lists of both clusters",
                    all(len(said[2]) == 2 for said in before[what].values()))
         floods[what], bad[what] = (Flood(daemon, under), daemon), []
     began = time.monotonic()

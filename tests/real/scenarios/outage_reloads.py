@@ -109,15 +109,15 @@ CHANGES = (
 
 def changes(check, daemons):
     for one in daemons:
-        check.that(f"K a change of {one.what} is served", one.change(), one.daemon.said())
+        check.that(f"K reload, {one.what}: served", one.change(), one.daemon.said())
     for one in daemons:
-        outages.report(check, f"K after a change of {one.what}, cluster b down, UDP and TCP: as before",
+        outages.report(check, f"K reload, {one.what}: as before, UDP and TCP",
                        one.differing(), 2 * len(QUESTIONS))
         if one.what == "another bind":
             second = types.SimpleNamespace(host=SECOND, port=one.daemon.port)
             found = [((name, kind), why) for name, kind in QUESTIONS if (why := outages.differs(
                 one.before[name, kind], ask.ask(second, name, kind)))]
-            outages.report(check, "K at the address that the change brought: as before", found,
+            outages.report(check, "K reload, another bind: as before at the address that is new", found,
                            len(QUESTIONS))
 
 
@@ -125,13 +125,12 @@ def working_server(bed, check, one):
     """A server that works is added in the middle of the outage, and taken away."""
     b = bed.knot({B: outages.zone_b(extra=LISTS.format(net="10.9"))})
     one.old, one.new = SERVERS.format(**one.clusters), "cluster-b.local. b- {more} {b}"
-    check.that("K a server that works is added to cluster b: served", one.change(more=b.at))
+    check.that("K reload, a working server of cluster b more: served", one.change(more=b.at))
     fresh = until(lambda: not one.differing(edes=False)
                   and not outages.codes(ask.ask(one.daemon, *QUESTIONS[0])))
-    check.that("K and it answers, with nothing stale", fresh, one.daemon.said()[-1500:])
-    check.that("K it is taken away again: served", one.write(one.text), one.daemon.said())
-    outages.notices(one.daemon)
-    outages.report(check, "K and what is held is as before, UDP and TCP", stale(one), 2 * len(QUESTIONS))
+    check.that("K reload, a working server more: answers as before, nothing stale", fresh, one.daemon.said()[-1500:])
+    check.that("K reload, it is taken away again: served", one.write(one.text), one.daemon.said())
+    outages.report(check, "K reload, it is taken away again: as before, UDP and TCP", stale(one), 2 * len(QUESTIONS))
 
 
 def stale(one):
@@ -150,16 +149,16 @@ def run(bed, check):
                 "dead": f"{LOOPBACK}:{free_port()}"}
     daemons = [Reloaded(bed, number, *change, clusters)
                for number, change in enumerate(CHANGES)]
-    check.that("(before: all daemons say the same)",
+    check.that("M1 before: all daemons say the same",
                len({str(one.before) for one in daemons}) == 1)
     outages.kill(b, *(one.daemon for one in daemons))
     untouched = daemons[0]
-    outages.report(check, "K before any change, cluster b down, UDP and TCP: as before",
+    outages.report(check, "K no reload yet, cluster b down: as before, UDP and TCP",
                    stale(untouched), 2 * len(QUESTIONS))
     changes(check, daemons)
     for one in daemons[1:4]:
         untouched.old, untouched.new = one.old, one.new
         untouched.change()
-    outages.report(check, "K after three changes more of one daemon: as before",
+    outages.report(check, "K reload, three times more: as before, UDP and TCP",
                    untouched.differing(), 2 * len(QUESTIONS))
     working_server(bed, check, untouched)
