@@ -15,6 +15,7 @@ import dns.flags
 
 import ask
 import outages
+import relay
 from bed import LOOPBACK, two
 from certificates import Authority
 from checks import until
@@ -215,6 +216,28 @@ def endpoints_first(bed, check, a):
     daemon.end()
 
 
+def full(bed, check, a, b):
+    """Every place for a query in flight is taken by questions that a silent
+    cluster does not answer; what is held needs none."""
+    asked = [(SRV, "SRV"), ("mongo." + S, "A"), ("only-b." + S, "A")]
+    with relay.Relay(b) as silent:
+        daemon = bed.gathersrv(*two(a, silent.at), "--workers", "1", "--max-queries", "4",
+                               "--max-fails", "0")
+        before = outages.remember(daemon, asked)
+        silent.mode = relay.SILENT
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((daemon.host, daemon.port))
+            for n in range(8):
+                sock.send(ask.query(f"full-{n}.flood." + S, "A").to_wire())
+            got = ask.ask(daemon, "full.flood." + S, "A")
+            found = [((name, kind), f"was {before[name, kind]}, is {answer}") for name, kind in asked
+                     if outages.shape(answer := ask.ask(daemon, name, kind)) != before[name, kind]]
+        check.same("K --max-queries is reached: a name that is not held is SERVFAIL",
+                   (got.rcode, outages.codes(got)), ("SERVFAIL", [0]))
+        outages.report(check, "K --max-queries is reached: what is held is given", found, len(asked))
+        daemon.end()
+
+
 def healthy(check, daemon):
     """What is remembered is right."""
     for rule, name, kind, records in HEALTHY:
@@ -249,6 +272,7 @@ def run(bed, check):
     for workers, daemon in daemons.items():
         large(check, f"before, {workers} workers", daemon, [])
     endpoints_first(bed, check, a)
+    full(bed, check, a, b)
 
     outages.kill(b, *daemons.values(), *others.values())
     for workers, daemon in daemons.items():
