@@ -22,7 +22,8 @@ CACHED = 1
 QUESTIONS = ([(f"_s._tcp.list-{n}." + S, "SRV") for n in range(6)]
              + [(f"list-{n}." + S, "A") for n in range(6)]
              + [("mongo." + S, "TXT"), ("only-b." + S, "A"), ("b-web." + S, "A"), ("a-thing." + S, "A"),
-                ("web." + S, "AAAA"), ("mongo." + S, "HTTPS"), ("no-such." + S, "A"), ("no-such." + S, "SRV")])
+                ("web." + S, "AAAA"), ("mongo." + S, "HTTPS"), ("no-such." + S, "A"),
+                ("no-such." + S, "SRV")])
 LISTS = "".join(f"_s._tcp.list-{n}.default.svc SRV 0 0 80 web.default.svc\n"
                 f"list-{n}.default.svc A {{net}}.21.{n}\n" for n in range(6))
 
@@ -128,9 +129,11 @@ def working_server(bed, check, one):
     check.that("K reload, a working server of cluster b more: served", one.change(more=b.at))
     fresh = until(lambda: not one.differing(edes=False)
                   and not outages.codes(ask.ask(one.daemon, *QUESTIONS[0])))
-    check.that("K reload, a working server more: answers as before, nothing stale", fresh, one.daemon.said()[-1500:])
+    check.that("K reload, a working server more: answers as before, nothing stale", fresh,
+               one.daemon.said()[-1500:])
     check.that("K reload, it is taken away again: served", one.write(one.text), one.daemon.said())
-    outages.report(check, "K reload, it is taken away again: as before, UDP and TCP", stale(one), 2 * len(QUESTIONS))
+    outages.report(check, "K reload, it is taken away again: as before, UDP and TCP", stale(one),
+                   2 * len(QUESTIONS))
 
 
 def stale(one):
