@@ -90,14 +90,24 @@ def capped(answer):
     return True
 
 
+def said(answer):
+    """What is remembered of an answer: its shape, and its EDE codes."""
+    return (*shape(answer), codes(answer))
+
+
+def same(before, answer):
+    """Whether an answer is as the one remembered, whatever its EDE."""
+    return shape(answer) == before[:-1]
+
+
 def differs(before, answer, stale=True):
     """What is not as before, in words; nothing if all is.
 
     `stale` is whether cluster b has a part in the answer."""
-    if shape(answer) != before:
+    if not same(before, answer):
         return f"was {before}, is {answer}"
-    wanted = [] if not stale else [19 if answer.rcode == "NXDOMAIN" else 3]
-    if codes(answer) != wanted:
+    wanted = before[-1] + ([] if not stale else [19 if answer.rcode == "NXDOMAIN" else 3])
+    if sorted(codes(answer)) != sorted(wanted):
         return f"as before, but its EDE is {answer.ede} in place of {wanted}"
     if stale and not capped(answer):
         return f"as before, but not capped: {answer}"
@@ -106,7 +116,7 @@ def differs(before, answer, stale=True):
 
 def remember(daemon, questions):
     """Asks each question once, over UDP; what was said, by question."""
-    return {(name, kind): shape(ask.ask(daemon, name, kind)) for name, kind in questions}
+    return {(name, kind): said(ask.ask(daemon, name, kind)) for name, kind in questions}
 
 
 def report(check, what, found, total):

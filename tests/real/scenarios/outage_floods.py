@@ -90,7 +90,7 @@ def round_of(daemon, before):
     found, stale = [], 0
     for name, kind in QUESTIONS:
         got = ask.ask(daemon, name, kind)
-        if outages.shape(got) != before[name, kind]:
+        if not outages.same(before[name, kind], got):
             found.append(((name, kind), f"was {before[name, kind]}, is {got}"))
         stale += outages.codes(got) == [3]
     return found, stale

@@ -87,7 +87,7 @@ class Reloaded:
                 if edes:
                     why = outages.differs(self.before[name, kind], got)
                 else:
-                    why = "" if outages.shape(got) == self.before[name, kind] else str(got)
+                    why = "" if outages.same(self.before[name, kind], got) else str(got)
                 if why:
                     found.append(((name, kind), why))
         return found
