@@ -1,6 +1,7 @@
 //! A query in flight: who asked what, and how far each cluster's answer is.
 
 use super::last_good::Enrolment;
+use super::live::Meaning;
 use super::meters::Meter;
 use super::outbox::Client;
 use super::sub::{Progress, Sub};
@@ -21,9 +22,10 @@ pub struct LivePlan {
     pub plan: Arc<Plan>,
     /// For each of [`Plan::servers`], the engine's number for it.
     pub servers: Vec<usize>,
-    /// What each zone is, clusters and settings included, in a number: of two
-    /// plans' zones with the same, the answers are the same.
-    pub meanings: Vec<u64>,
+    /// What each zone's answers depend on.
+    pub meanings: Vec<Meaning>,
+    /// The number of the next new meaning, so that none is used twice.
+    pub next_meaning: u64,
     /// The zones' clusters, as last good answers know them.
     pub enrolment: Arc<Enrolment>,
     /// What is counted of each zone, and behind them of each forward.
@@ -41,10 +43,10 @@ impl LivePlan {
         }
     }
 
-    /// What is behind a route; forwards are only themselves.
+    /// The number of what a zone's answers depend on; forwards' are not kept.
     pub fn meaning(&self, route: Route) -> Option<u64> {
         match route {
-            Route::Zone(zone) => self.meanings.get(zone).copied(),
+            Route::Zone(zone) => self.meanings.get(zone).map(Meaning::number),
             Route::Forward(_) => None,
         }
     }
@@ -143,6 +145,11 @@ impl Gather {
             used_waiters: 0,
             answered: 0,
         }
+    }
+
+    /// An empty one in place of another.
+    pub fn like(other: &Gather) -> Self {
+        Gather::new(other.plan.clone(), other.client, other.header)
     }
 
     /// Who is answered next.

@@ -8,10 +8,10 @@ use super::last_good::Enrolment;
 use super::links::Links;
 use super::meters::Meter;
 use super::probe;
-use crate::config::{Forward, Plan, Zone};
+use crate::config::{Forward, OnMissing, Plan, Server, Zone};
+use crate::wire::name::Suffix;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,33 +32,66 @@ pub(super) fn live(
         known.guard.client_cookie = baker.shown_to(known.addr);
         own.insert(known.guard.client_cookie);
     }
-    let meanings = plan.zones.iter().map(|zone| meaning(&plan, zone)).collect();
+    let (meanings, next_meaning) = meanings(&plan, before);
     let meters = meters(&plan, before);
     let longest_deadline = plan.longest_deadline();
-    Rc::new(LivePlan { plan, servers, meanings, enrolment, meters, longest_deadline })
+    Rc::new(LivePlan { plan, servers, meanings, next_meaning, enrolment, meters, longest_deadline })
 }
 
-/// Everything an answer from this zone depends on.
-fn meaning(plan: &Plan, zone: &Zone) -> u64 {
-    let clusters = zone.clusters.iter();
-    let servers: Vec<_> = clusters.flat_map(|c| &c.servers).map(|&n| &plan.servers[n]).collect();
-    let mut hasher = std::hash::DefaultHasher::new();
-    // What Debug shows is all there is; the order of the servers aside, which
-    // are numbered anew in each plan.
-    let clusters: Vec<_> =
-        zone.clusters.iter().map(|c| (&c.suffix, &c.prefix, c.servers.len())).collect();
-    let mut settings = plan.settings.clone();
-    settings.listen.clear();
-    settings.listen_tls.clear();
-    settings.identity = None;
-    settings.allow.clear();
-    settings.admin.clear();
-    settings.lame_duck = Duration::ZERO;
-    (settings.query_log, settings.dnstap) = (None, None);
-    settings.behaviour = zone.behaviour.clone();
-    format!("{:?} {clusters:?} {servers:?} {settings:?}", zone.name).hash(&mut hasher);
-    plan.forwards.is_empty().hash(&mut hasher);
-    hasher.finish()
+/// Everything that an answer of a zone, given again, depends on. A reload that
+/// changes none of it costs no entry of the cache.
+#[derive(PartialEq, Eq)]
+pub struct Meaning {
+    name: Suffix,
+    /// Suffix, prefix and servers of each.
+    clusters: Vec<(Suffix, Box<[u8]>, Vec<Server>)>,
+    on_missing: OnMissing,
+    min_clusters: usize,
+    cache_for: Duration,
+    incomplete_ttl: u32,
+    /// We forward, so RA is set.
+    forwards: bool,
+    /// Its number, which no other meaning has.
+    number: u64,
+}
+
+impl Meaning {
+    /// Its number: the same for two plans' zones means the same answers.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// The meanings of the plan's zones, and the next number.
+fn meanings(plan: &Plan, before: Option<&LivePlan>) -> (Vec<Meaning>, u64) {
+    let known: HashMap<&[u8], &Meaning> = before
+        .map(|before| before.meanings.iter().map(|m| (m.name.as_slice(), m)).collect())
+        .unwrap_or_default();
+    let mut next = before.map_or(0, |before| before.next_meaning);
+    let meaning = |zone: &Zone| {
+        let clusters = zone.clusters.iter().map(|cluster| {
+            let servers = cluster.servers.iter().map(|&server| plan.servers[server].clone());
+            (cluster.suffix.clone(), cluster.prefix.clone(), servers.collect())
+        });
+        let mut meaning = Meaning {
+            name: zone.name.clone(),
+            clusters: clusters.collect(),
+            on_missing: zone.behaviour.on_missing,
+            min_clusters: zone.behaviour.min_clusters,
+            cache_for: zone.behaviour.cache_for,
+            incomplete_ttl: plan.settings.incomplete_ttl,
+            forwards: !plan.forwards.is_empty(),
+            number: 0,
+        };
+        let old = known.get(zone.name.as_slice());
+        meaning.number = old.map_or(next, |old| old.number);
+        if old.is_none_or(|old| **old != meaning) {
+            meaning.number = next;
+            next += 1;
+        }
+        meaning
+    };
+    (plan.zones.iter().map(meaning).collect(), next)
 }
 
 /// What a zone's counts are about: its name, its clusters, their servers.

@@ -178,8 +178,8 @@ impl Engine {
         };
         let merger = Merger::new(hasher());
         let (slots, shared, sharing) = (hasher(), hasher(), hasher());
-        let (stored, clients) = (hasher(), hasher());
-        let kept = kept(&plan);
+        let clients = hasher();
+        let store = Store::new(kept(&plan), &mut hasher);
         let mut links = Links::new(rng, slots);
         let mut door = Door::new();
         let enrolment = common.last_good.enrol(&plan);
@@ -193,7 +193,7 @@ impl Engine {
             hasher: sharing,
             wheel: Wheel::default(),
             probes: Wheel::default(),
-            store: Store::new(kept, stored),
+            store,
             last_good: common.last_good,
             journal: Journal::default(),
             recovered: Time::default(),

@@ -8,7 +8,7 @@ use super::synth::Asker;
 use super::time::Time;
 use crate::config::Route;
 use domain::base::Header;
-use domain::base::iana::{OptRcode, Rcode};
+use domain::base::iana::OptRcode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ impl Engine {
             entry.gather.route = route;
         }
         entry.hits += 1;
+        let first_use = entry.hits == 1;
         let left = (entry.expires).since(now);
         let refresh = entry.whole
             && entry.hits >= IN_DEMAND
@@ -73,6 +74,9 @@ impl Engine {
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
         out.answer_kept(asker.client, asker.came, start);
+        if first_use {
+            self.note_use(now, key, asker.question, cd);
+        }
         self.counters.answered += 1;
         self.counters.hits += 1;
         if refresh {
@@ -111,7 +115,7 @@ impl Engine {
         let worth = Worth {
             ttl: Duration::from_secs(merged.ttl.into()).min(longest),
             whole: merged.completeness == Completeness::Whole,
-            failed: merged.rcode == Rcode::SERVFAIL,
+            class: merged.class(),
         };
         let (key, cd) = (gather.share_key, gather.header.cd());
         // While its clients waited for their deadlines, others may have heard

@@ -123,11 +123,6 @@ impl<T> Room<T> {
         self.entries.get_mut(slot.0 as usize)?.value.as_mut()
     }
 
-    /// The key of the entry in a slot.
-    pub fn key(&self, slot: Slot) -> Option<u64> {
-        self.entries.get(slot.0 as usize).filter(|entry| entry.value.is_some()).map(|e| e.key)
-    }
-
     /// Notes that an entry was asked for again.
     pub fn credit(&mut self, slot: Slot) {
         if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
@@ -390,7 +385,7 @@ mod tests {
         lodge.room.resize(lodge.slots[&9], 700);
         assert_eq!(lodge.collect(), 2);
         assert_eq!((lodge.room.len(), lodge.room.octets()), (7, 1000));
-        assert_eq!(lodge.room.key(lodge.slots[&9]), Some(9));
+        assert_eq!(lodge.room.get(lodge.slots[&9]), Some(&9));
         assert_eq!(lodge.room.evictions(), 2);
     }
 }

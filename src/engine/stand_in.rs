@@ -25,7 +25,7 @@ fn is_missing(sub: &Sub) -> bool {
     matches!(sub.progress, Progress::Failed(_))
 }
 
-/// Nobody who answered has the name (K4).
+/// Nothing that is said now or held says that the name exists.
 fn has_no_name(sub: &Sub) -> bool {
     match sub.progress {
         Progress::Answered(summary) => summary.rcode == Rcode::NXDOMAIN && !summary.has_answer,
@@ -74,6 +74,25 @@ impl Engine {
         }
     }
 
+    /// Notes that an answer was given again from the cache.
+    pub(super) fn note_use(&mut self, now: Time, key: u64, question: &[u8], cd: bool) {
+        let Some(entry) = self.store.find(key, question, cd) else { return };
+        let gather = &entry.gather;
+        let Route::Zone(zone) = gather.route else { return };
+        if gather.plan.plan.settings.keep == 0 {
+            return;
+        }
+        for sub in gather.subs() {
+            let name = &sub.question[..sub.question.len().saturating_sub(4)];
+            if let Some(subject) = subject(gather, zone, sub.cluster, name) {
+                self.journal.note_use(now, subject);
+            }
+        }
+        if self.journal.is_full() {
+            self.hand_in();
+        }
+    }
+
     /// Hands in what was noted.
     pub(super) fn hand_in(&mut self) {
         self.journal.hand_in(&self.last_good);
@@ -88,7 +107,10 @@ impl Engine {
         let stale = behaviour.on_missing == OnMissing::Stale;
         let (keep_for, patience) = (behaviour.keep_for, behaviour.keep_on_empty);
         let distrust = patience > Duration::ZERO;
-        let needed = |sub: &Sub| (stale && is_missing(sub)) || (distrust && !sub.has_answer());
+        let needed = |sub: &Sub| match is_missing(sub) {
+            true => stale,
+            false => distrust && !sub.has_answer(),
+        };
         if gather.plan.plan.settings.keep == 0 || !gather.subs().iter().any(needed) {
             return;
         }
@@ -113,7 +135,7 @@ impl Engine {
         }
         // K4: they may be asked for a type that nobody has asked for before.
         let gather = &mut self.gathers[index as usize];
-        let unknown = gather.subs().iter().all(has_no_name);
+        let unknown = gather.subs().iter().all(|sub| sub.stale || has_no_name(sub));
         if !stale || !unknown || !may_be_nodata(gather.qtype()) {
             return;
         }
@@ -146,6 +168,15 @@ impl Engine {
         let Ok(name) = FlatName::from_flat(gather.name()) else { return false };
         let kept = name.labels().saturating_sub(zone.name.labels());
         let held = self.last_good.lock();
+        // Known under any type, the name without its prefix is not given up.
+        let known = gather.subs().iter().filter(|sub| is_missing(sub)).any(|sub| {
+            let name = lower_case(sub);
+            let subject = subject(gather, number, sub.cluster, &name);
+            subject.is_some_and(|subject| held.has_name(subject, now, behaviour.keep_for))
+        });
+        if known {
+            return false;
+        }
         let holds = |held: &Held, cluster: usize| -> bool {
             let mut asked = Vec::new();
             let suffix = &zone.clusters[cluster].suffix;
@@ -154,10 +185,7 @@ impl Engine {
             }
             asked.make_ascii_lowercase();
             let Some(subject) = subject(gather, number, cluster, &asked) else { return false };
-            held.find_name(subject, now, behaviour.keep_for).is_some()
-                || held
-                    .find(subject, now, behaviour.keep_for)
-                    .is_some_and(|found| found.says_that_it_exists())
+            held.has_name(subject, now, behaviour.keep_for)
         };
         (0..zone.clusters.len()).any(|cluster| holds(&held, cluster))
     }

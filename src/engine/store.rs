@@ -1,15 +1,15 @@
-//! What the clusters said last: answers that can be given again, and, when a
-//! cluster is missing, its last good answer (M6).
+//! Merged answers that can be given again, with the replies they were made of.
 //!
-//! Both are one thing. A query that is done leaves its replies here; while they
-//! are fresh an equal question is answered from them, and when they are not,
-//! and a cluster cannot be asked, its reply is still the best there is. An
-//! entry is the finished [`Gather`] itself, swapped in, so keeping it copies
-//! nothing; a merged answer in wire format stands beside it, for clients that
-//! spell the name alike. Entries and octets are bounded; what has not been used
-//! for longest goes first (by the clock algorithm).
+//! A query that is done leaves its replies here; while they are fresh an equal
+//! question is answered from them, and while the clusters say the same again it
+//! is not merged again ([`super::unchanged`]). An entry is the finished
+//! [`Gather`] itself, swapped in, so keeping it copies nothing; a merged answer
+//! in wire format stands beside it, for clients that spell the name alike.
+//! Answers with records, negative ones and failures have rooms of their own, so
+//! that a flood of names that are not there costs nobody an answer.
 
 use super::gather::Gather;
+use super::room::{Bounds, Room, Slot};
 use super::time::Time;
 use crate::wire::edns::Edns;
 use crate::wire::message::push_answer_again;
@@ -43,7 +43,6 @@ pub struct Built {
 
 /// What is kept of one question.
 pub struct Entry {
-    key: u64,
     /// The finished query.
     pub gather: Gather,
     /// Answered from until then.
@@ -54,23 +53,37 @@ pub struct Entry {
     pub since: Time,
     /// Every cluster asked has answered.
     pub whole: bool,
+    /// When its replies were last noted as last good answers.
+    pub noted: Time,
     /// Failures in a row.
     failures: u32,
     /// Times it has answered since it was put here.
     pub hits: u32,
     built: Built,
-    octets: usize,
-    used: bool,
 }
+
+/// What an answer is, as far as it may displace others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It has records.
+    Records = 0,
+    /// NXDOMAIN or NODATA.
+    Negative = 1,
+    /// SERVFAIL (RFC 9520).
+    Failure = 2,
+}
+
+/// Shares of the octets that each class has, and of the entries.
+const OCTET_SHARES: [usize; 3] = [1, 4, 8];
+const ENTRY_SHARES: [usize; 3] = [1, 1, 8];
 
 /// The entries of one engine.
 pub struct Store {
-    index: HashMap<u64, u32, RandomState>,
-    entries: Vec<Entry>,
+    index: HashMap<u64, (Class, Slot), RandomState>,
+    rooms: [Room<Entry>; 3],
     most: usize,
-    octets: usize,
-    hand: usize,
-    evictions: u64,
+    /// Evicted, its memory is for the next.
+    spare: Option<Entry>,
 }
 
 /// What a finished query is worth.
@@ -80,57 +93,68 @@ pub struct Worth {
     pub ttl: Duration,
     /// Every cluster asked has answered.
     pub whole: bool,
-    /// It is a SERVFAIL.
-    pub failed: bool,
+    /// What it is.
+    pub class: Class,
+}
+
+fn bounds(most: usize) -> [Bounds; 3] {
+    [0, 1, 2].map(|class| Bounds {
+        entries: most.div_ceil(ENTRY_SHARES[class]),
+        octets: most.saturating_mul(OCTETS_PER_ENTRY).div_ceil(OCTET_SHARES[class]),
+    })
 }
 
 impl Store {
-    /// Room for `most` entries; none if that is 0.
-    pub fn new(most: usize, hasher: RandomState) -> Self {
+    /// Room for `most` answers with records; none if that is 0.
+    pub fn new(most: usize, mut hasher: impl FnMut() -> RandomState) -> Self {
         Store {
-            index: HashMap::with_hasher(hasher),
-            entries: Vec::new(),
+            index: HashMap::with_hasher(hasher()),
+            rooms: bounds(most).map(|bounds| Room::new(bounds, hasher())),
             most,
-            octets: 0,
-            hand: 0,
-            evictions: 0,
+            spare: None,
         }
     }
 
-    /// Room for `most` entries from now on. With less room than is taken, it
-    /// begins anew.
+    /// Room for `most` from now on. With less room than is taken, what is in use
+    /// stays.
     pub fn bound(&mut self, most: usize) {
         self.most = most;
-        if self.entries.len() > most {
-            self.entries.clear();
-            self.index.clear();
-            (self.hand, self.octets) = (0, 0);
+        for (room, bounds) in self.rooms.iter_mut().zip(bounds(most)) {
+            room.bound(bounds);
         }
+        for class in [Class::Records, Class::Negative, Class::Failure] {
+            self.collect(class);
+        }
+        self.spare = None;
     }
 
     /// Entries held.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.rooms.iter().map(Room::len).sum()
     }
 
     /// Octets of replies and answers held.
     pub fn octets(&self) -> usize {
-        self.octets
+        self.rooms.iter().map(Room::octets).sum()
     }
 
     /// Entries that had to make room for others.
     pub fn evictions(&self) -> u64 {
-        self.evictions
+        self.rooms.iter().map(Room::evictions).sum()
     }
 
     /// The entry for a question (name, type, class) with this key.
     pub fn find(&mut self, key: u64, question: &[u8], cd: bool) -> Option<&mut Entry> {
-        let &n = self.index.get(&key)?;
-        let entry = self.entries.get_mut(n as usize)?;
+        let &(class, slot) = self.index.get(&key)?;
+        let room = &mut self.rooms[class as usize];
+        let entry = room.get(slot)?;
         let equal =
             same_question(&entry.gather.question, question) && entry.gather.header.cd() == cd;
-        entry.used |= equal;
-        equal.then_some(entry)
+        if !equal {
+            return None;
+        }
+        room.credit(slot);
+        room.get_mut(slot)
     }
 
     /// Keeps a finished query, leaving another's memory in its place. Tells
@@ -139,118 +163,110 @@ impl Store {
         if self.most == 0 {
             return false;
         }
-        let n = match self.index.get(&key) {
-            Some(&n) => n as usize,
-            None => {
-                let n = self.room(gather);
-                self.index.insert(key, n as u32);
-                n
+        let before = self.index.get(&key).copied();
+        let room = |class: Class| class as usize;
+        // In its place, if it is of the same class as before.
+        let mut taken = before.filter(|&(class, _)| class != worth.class).and_then(|old| {
+            self.index.remove(&key);
+            self.rooms[room(old.0)].remove(old.1)
+        });
+        let stays = before.filter(|&(class, _)| class == worth.class).map(|(_, slot)| slot);
+        let entry = match stays.and_then(|slot| self.rooms[room(worth.class)].get_mut(slot)) {
+            Some(entry) => entry,
+            None => taken.get_or_insert_with(|| {
+                self.spare.take().unwrap_or_else(|| Entry::new(Gather::like(gather)))
+            }),
+        };
+        let again = before.is_some() && same_question(&entry.gather.question, &gather.question);
+        entry.fill(now, gather, worth, again);
+        let octets = entry.octets();
+        let room = &mut self.rooms[room(worth.class)];
+        match (stays, taken) {
+            (Some(slot), None) => {
+                room.credit(slot);
+                room.resize(slot, octets);
             }
-        };
-        let entry = &mut self.entries[n];
-        let again = entry.key == key && same_question(&entry.gather.question, &gather.question);
-        entry.failures = match (worth.failed, again) {
-            (true, true) => entry.failures.saturating_add(1),
-            (failed, _) => failed.into(),
-        };
-        entry.key = key;
-        entry.lifetime = if worth.failed {
-            let times = 1u64 << entry.failures.saturating_sub(1).min(5);
-            Duration::from_secs(times).min(LONGEST_FAILURE)
-        } else {
-            worth.ttl
-        };
-        entry.since = now;
-        entry.expires = now + entry.lifetime;
-        entry.whole = worth.whole;
-        entry.hits = 0;
-        // Only being asked for again earns a second chance.
-        entry.used = again;
-        entry.built.usable = false;
-        std::mem::swap(&mut entry.gather, gather);
-        entry.gather.live = false;
-        self.recount(n);
-        self.shrink(n);
+            (_, Some(entry)) => {
+                let slot = room.insert(key, entry, octets);
+                self.index.insert(key, (worth.class, slot));
+            }
+            (None, None) => {}
+        }
+        self.collect(worth.class);
         again
     }
 
-    /// A place for a new entry.
-    fn room(&mut self, gather: &Gather) -> usize {
-        if self.entries.len() < self.most {
-            self.entries.push(Entry {
-                key: 0,
-                gather: Gather::new(gather.plan.clone(), gather.client, gather.header),
-                expires: Time::default(),
-                lifetime: Duration::ZERO,
-                since: Time::default(),
-                whole: false,
-                failures: 0,
-                hits: 0,
-                built: Built::default(),
-                octets: 0,
-                used: false,
-            });
-            return self.entries.len() - 1;
+    /// Forgets what was evicted from a room.
+    fn collect(&mut self, class: Class) {
+        while let Some((key, entry)) = self.rooms[class as usize].pop_evicted() {
+            self.index.remove(&key);
+            self.spare = Some(entry);
         }
-        self.evict()
-    }
-
-    /// Empties the entry that has not been used for longest; returns its place.
-    fn evict(&mut self) -> usize {
-        // At most one round: the first pass takes every mark away.
-        while std::mem::take(&mut self.entries[self.hand].used) {
-            self.hand = (self.hand + 1) % self.entries.len();
-        }
-        let n = self.hand;
-        self.hand = (self.hand + 1) % self.entries.len();
-        let old = self.entries[n].key;
-        if self.index.get(&old) == Some(&(n as u32)) {
-            self.index.remove(&old);
-        }
-        self.evictions += 1;
-        n
-    }
-
-    /// Gives memory back until the rest is within the bound; never that of
-    /// `latest`.
-    fn shrink(&mut self, latest: usize) {
-        for _ in 0..self.entries.len() {
-            if self.octets <= self.most * OCTETS_PER_ENTRY {
-                return;
-            }
-            let n = self.evict();
-            if n == latest {
-                self.index.insert(self.entries[n].key, n as u32);
-                continue;
-            }
-            let entry = &mut self.entries[n];
-            let old = &entry.gather;
-            entry.gather = Gather::new(old.plan.clone(), old.client, old.header);
-            entry.built = Built::default();
-            self.recount(n);
-        }
-    }
-
-    fn recount(&mut self, n: usize) {
-        let entry = &mut self.entries[n];
-        let octets = entry.gather.octets() + entry.built.octets.capacity();
-        self.octets = self.octets - entry.octets + octets;
-        entry.octets = octets;
     }
 
     /// Keeps the answer just merged for the entry, to be given again: the
     /// message as it was sent, without its OPT record.
     pub fn keep_built(&mut self, now: Time, key: u64, message: &[u8], opt: usize) {
-        let Some(&n) = self.index.get(&key) else { return };
-        let built = &mut self.entries[n as usize].built;
+        let Some(&(class, slot)) = self.index.get(&key) else { return };
+        let room = &mut self.rooms[class as usize];
+        let Some(entry) = room.get_mut(slot) else { return };
+        entry.build(now, message, opt);
+        let octets = entry.octets();
+        room.resize(slot, octets);
+        self.collect(class);
+    }
+}
+
+impl Entry {
+    fn new(gather: Gather) -> Self {
+        Entry {
+            gather,
+            expires: Time::default(),
+            lifetime: Duration::ZERO,
+            since: Time::default(),
+            whole: false,
+            noted: Time::default(),
+            failures: 0,
+            hits: 0,
+            built: Built::default(),
+        }
+    }
+
+    /// Takes a finished query, and gives its own memory for it.
+    fn fill(&mut self, now: Time, gather: &mut Gather, worth: Worth, again: bool) {
+        let failed = worth.class == Class::Failure;
+        self.failures = match (failed, again) {
+            (true, true) => self.failures.saturating_add(1),
+            (failed, _) => failed.into(),
+        };
+        self.lifetime = if failed {
+            let times = 1u64 << self.failures.saturating_sub(1).min(5);
+            Duration::from_secs(times).min(LONGEST_FAILURE)
+        } else {
+            worth.ttl
+        };
+        self.since = now;
+        self.noted = now;
+        self.expires = now + self.lifetime;
+        self.whole = worth.whole;
+        self.hits = 0;
+        self.built.usable = false;
+        std::mem::swap(&mut self.gather, gather);
+        self.gather.live = false;
+    }
+
+    fn octets(&self) -> usize {
+        self.gather.octets() + self.built.octets.capacity()
+    }
+
+    fn build(&mut self, now: Time, message: &[u8], opt: usize) {
+        let fresh = now.since(self.since).as_secs() == 0;
+        let mut at = HEADER_LEN + self.gather.question.len();
+        let built = &mut self.built;
         built.usable = false;
         built.ttls.clear();
         built.octets.clear();
         built.octets.extend_from_slice(&message[..message.len() - opt]);
-        let mut at = HEADER_LEN + self.entries[n as usize].gather.question.len();
-        let entry = &mut self.entries[n as usize];
-        let fresh = now.since(entry.since).as_secs() == 0;
-        let built = &mut entry.built;
         while at < built.octets.len() {
             let Ok((record, next)) = record::read(&built.octets, at) else { return };
             let Ok(place) = u16::try_from(record.rdata.start - 6) else { return };
@@ -264,11 +280,8 @@ impl Store {
         built.at = now;
         built.fresh = fresh;
         built.usable = true;
-        self.recount(n as usize);
     }
-}
 
-impl Entry {
     /// Writes the answer as new: the clusters have all just said again what it
     /// was made of.
     pub fn push_unchanged(

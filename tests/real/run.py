@@ -19,7 +19,8 @@ from checks import Checks
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
              "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
              "process", "tools", "drivers", "languages", "glibc", "admin", "logs", "page", "delegation",
-             "alerts", "manifests", "image", "documents", "top", "shells"]
+             "alerts", "manifests", "image", "documents", "top", "shells",
+             "outage", "outage_floods", "outage_reloads", "outage_resolvers", "outage_clients"]
 
 # Seconds for everything; many times what it takes.
 LIMIT = 1000

@@ -1,18 +1,62 @@
 //! What a client got.
 
+use crate::cluster::{self, ede_label};
+use crate::names::{Name, text_of};
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::opt::ExtendedError;
-use domain::base::{Message, ToName};
-use domain::rdata::A;
+use domain::base::rdata::UnknownRecordData;
+use domain::base::{Message, ParsedName, ToName};
+
+
+/// What stands behind every name here.
+const ZONE: &str = "distributed.local.";
+
+/// A record of the answer or of the additional section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    pub rtype: Rtype,
+    /// Whose it is, about what, since when.
+    pub payload: [u8; 4],
+    /// The target of SRV, or the owner beside it.
+    pub name: Option<Name>,
+}
 
 /// An answer, as far as the laws speak of it.
 #[derive(Debug)]
 pub struct Got {
     pub rcode: Rcode,
-    pub addresses: Vec<[u8; 4]>,
+    pub truncated: bool,
+    pub records: Vec<Record>,
+    pub beside: Vec<Record>,
     pub longest_ttl: u32,
     /// EDE codes and texts, if the client speaks EDNS.
     pub errors: Vec<(u16, String)>,
+}
+
+/// The four octets in an RDATA, and the target of SRV.
+fn payload(packet: &[u8], rtype: Rtype, rdata: &[u8]) -> ([u8; 4], Option<Name>) {
+    let four = |octets: &[u8]| <[u8; 4]>::try_from(octets).expect("four octets");
+    match rtype {
+        Rtype::A => (four(rdata), None),
+        Rtype::AAAA => (four(&rdata[12..]), None),
+        Rtype::TXT => (four(&rdata[1..]), None),
+        Rtype::HTTPS => (four(&rdata[7..]), None),
+        Rtype::SRV => {
+            let target = Name::parse(text_of(&rdata[6..]).strip_suffix(ZONE).expect("our zone"));
+            ([crate::truth::HONEST, rdata[1], rdata[3], rdata[5]], Some(target))
+        }
+        Rtype::NS => {
+            let start = rdata.as_ptr() as usize - packet.as_ptr() as usize;
+            let mut parser = domain::dep::octseq::Parser::from_ref(packet);
+            parser.seek(start).expect("within the packet");
+            let name = ParsedName::parse(&mut parser).expect("a name");
+            let name = text_of(name.to_vec().as_slice());
+            let digits = name.trim_start_matches('r').trim_end_matches(".example.");
+            let octets = digits.split('-').map(|octet| octet.parse().expect("an octet"));
+            (four(&octets.collect::<Vec<u8>>()), None)
+        }
+        other => panic!("nobody asked for {other}"),
+    }
 }
 
 impl Got {
@@ -20,21 +64,39 @@ impl Got {
     pub fn read(packet: &[u8], asked: &[u8]) -> Self {
         let message = Message::from_octets(packet).expect("a header");
         assert_eq!(packet[..2], asked[..2], "the client's ID");
-        let question = super::cluster::question(asked);
+        let question = cluster::question(asked);
         assert_eq!(&packet[12..12 + question.len()], question, "the client's spelling");
-        let mut addresses = Vec::new();
+        let qtype = cluster::rtype_of(asked);
+        let (mut records, mut beside) = (Vec::new(), Vec::new());
         let mut longest_ttl = 0;
         for record in message.answer().expect("an answer section") {
             let record = record.expect("a record");
-            assert_eq!(record.rtype(), Rtype::A);
+            assert_eq!(record.rtype(), qtype);
             assert_eq!(record.owner().to_vec().as_slice(), &question[..question.len() - 4]);
             longest_ttl = longest_ttl.max(record.ttl().as_secs());
-            let record = record.into_record::<A>().expect("an address").expect("of four octets");
-            addresses.push(record.data().addr().octets());
+            let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
+            let (payload, name) = payload(packet, qtype, data.data().data());
+            records.push(Record { rtype: qtype, payload, name });
         }
-        for section in [message.authority(), message.additional()] {
-            let broken = section.expect("a section").filter(|record| record.is_err()).count();
-            assert_eq!(broken, 0, "records that cannot be read");
+        for record in message.authority().expect("an authority section") {
+            let record = record.expect("a record");
+            assert_eq!(record.rtype(), Rtype::SOA);
+            longest_ttl = longest_ttl.max(record.ttl().as_secs());
+            let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
+            let minimum = data.data().data().last_chunk().expect("MINIMUM");
+            longest_ttl = longest_ttl.max(u32::from_be_bytes(*minimum));
+        }
+        for record in message.additional().expect("an additional section") {
+            let record = record.expect("a record");
+            if record.rtype() == Rtype::OPT {
+                continue;
+            }
+            longest_ttl = longest_ttl.max(record.ttl().as_secs());
+            let owner = text_of(record.owner().to_vec().as_slice());
+            let owner = Name::parse(owner.strip_suffix(ZONE).expect("our zone"));
+            let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
+            let (payload, _) = payload(packet, record.rtype(), data.data().data());
+            beside.push(Record { rtype: record.rtype(), payload, name: Some(owner) });
         }
         let opt = message.opt();
         let errors = opt.iter().flat_map(|opt| {
@@ -45,7 +107,8 @@ impl Got {
             })
         });
         let errors = errors.collect();
-        Got { rcode: message.header().rcode(), addresses, longest_ttl, errors }
+        let (rcode, truncated) = (message.header().rcode(), message.header().tc());
+        Got { rcode, truncated, records, beside, longest_ttl, errors }
     }
 
     pub fn has(&self, code: u16) -> bool {
@@ -54,11 +117,12 @@ impl Got {
 
     /// Nothing is missing from it, as far as it says.
     pub fn says_whole(&self) -> bool {
-        self.rcode != Rcode::SERVFAIL && ![3, 22, 23].iter().any(|&code| self.has(code))
+        self.rcode != Rcode::SERVFAIL && ![3, 19, 22, 23].iter().any(|&code| self.has(code))
     }
 
-    /// What the EDE texts name.
-    pub fn names(&self, what: &str) -> bool {
-        self.errors.iter().any(|(_, text)| text.contains(what))
+    /// Whether a text of one of these codes names the cluster.
+    pub fn names(&self, codes: &[u16], cluster: u8) -> bool {
+        let label = ede_label(cluster);
+        self.errors.iter().any(|(code, text)| codes.contains(code) && text.contains(&label))
     }
 }

@@ -1,253 +1,565 @@
-//! The laws, and what must be remembered to judge by them.
+//! The laws, and how an answer is judged by them.
 //!
 //! 1. Every query gets one answer, by its deadline.
 //! 2. No record that no cluster gave; of what one gave, all of it, about this
 //!    name.
-//! 3. If every cluster's answer to the first sub-question came in time, the
-//!    answer lacks nothing and is as fresh as that.
+//! 3. A cluster whose answer to the first sub-question came in time is not
+//!    missing; if all came, the answer is whole, and as fresh as that.
 //! 4. Nothing is older than its TTL allows, unless the answer says so (EDE 3),
-//!    and then no older than configured.
-//! 5. A negative answer only if every cluster asked confirmed it.
-//! 6. What is missing is named.
-//! 7. When all is quiet no query, ID or timer is left (`world.rs`).
+//!    and then no older than configured. What lacks a cluster, or has something
+//!    held in it, has short TTLs.
+//! 5. What was asked before is answered as before: each answer is what the
+//!    rules M and K make of one view of each cluster, fresh or from the book,
+//!    and says of which clusters something held is in it and which are missing.
+//!    So no answer is poorer than the book allows, and no negative is given
+//!    against it.
+//! 6. When all is quiet no query, ID or timer is left (`world.rs`).
 
-use crate::answer::Got;
-use crate::cluster::{Fact, HONEST, Truth};
-use domain::base::iana::Rcode;
+use crate::answer::{Got, Record};
+use crate::book::{Book, Held, Lookup, Room, View, Views, Why};
+use crate::names::{Kind, Name};
+use crate::tally::Tally;
+use crate::truth::{HONEST, Truth, Truths, payload};
+use crate::verdict::{By, Expected, Part, Policy, outcomes};
+use domain::base::iana::{Rcode, Rtype};
+use gathersrv::config::OnMissing;
 use gathersrv::engine::Time;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The longest TTL of an answer that is less than whole (M6).
 const INCOMPLETE: Duration = Duration::from_secs(5);
 
-/// What happened in a world: so that a world where nothing does is noticed.
-#[derive(Debug, Default, Clone)]
-pub struct Tally {
-    pub answers: u64,
-    pub whole: u64,
-    pub stale: u64,
-    pub partial: u64,
-    pub negative: u64,
-    pub servfail: u64,
-    /// Queries whose first sub-questions were all answered in time.
-    pub timely: u64,
-    pub hits: u64,
-    pub shared: u64,
-    pub taken_out: u64,
-    pub mismatched: u64,
-    pub malformed: u64,
-    pub retransmitted: u64,
-    pub over_tcp: u64,
-    pub overloaded: u64,
-}
+/// A SERVFAIL is remembered this long at the most (RFC 9520).
+const FAILURE: Duration = Duration::from_secs(30);
 
-impl Tally {
-    pub fn counts(&self) -> [(&'static str, u64); 15] {
-        [
-            ("answer", self.answers),
-            ("whole answer", self.whole),
-            ("stale answer", self.stale),
-            ("partial answer", self.partial),
-            ("negative answer", self.negative),
-            ("SERVFAIL", self.servfail),
-            ("query answered in time by all", self.timely),
-            ("answer from memory", self.hits),
-            ("shared question", self.shared),
-            ("server taken out", self.taken_out),
-            ("mismatch", self.mismatched),
-            ("malformed reply", self.malformed),
-            ("retransmission", self.retransmitted),
-            ("truncated reply", self.over_tcp),
-            ("query too many", self.overloaded),
-        ]
-    }
+/// The clusters a question is put to, and the name they are asked for.
+type Round = (SmallVec<[u8; 6]>, Name);
 
-    pub fn add(&mut self, other: &Tally) {
-        self.answers += other.answers;
-        self.whole += other.whole;
-        self.stale += other.stale;
-        self.partial += other.partial;
-        self.negative += other.negative;
-        self.servfail += other.servfail;
-        self.timely += other.timely;
-        self.hits += other.hits;
-        self.shared += other.shared;
-        self.taken_out += other.taken_out;
-        self.mismatched += other.mismatched;
-        self.malformed += other.malformed;
-        self.retransmitted += other.retransmitted;
-        self.over_tcp += other.over_tcp;
-        self.overloaded += other.overloaded;
-    }
-}
-
-/// The law's memory: which facts reached the engine, and when last.
-#[derive(Default)]
-pub struct Book {
-    pub given: BTreeMap<Fact, Time>,
-    /// When each cluster last denied a name that it never has.
-    pub denied: BTreeMap<(u8, u8), Time>,
-}
+/// Everything that a cluster's part may be.
+type Parts = SmallVec<[Part; 4]>;
 
 /// A query, as far as the laws speak of it.
 #[derive(Debug)]
 pub struct Case {
-    pub name: u8,
-    /// The cluster whose prefix the name has.
-    pub only: Option<u8>,
+    pub worker: usize,
+    pub name: Name,
+    pub rtype: Rtype,
+    pub cd: bool,
     pub at: Time,
     pub packet: Vec<u8>,
     pub edns: bool,
-    /// The first sub-question to each cluster that is answered well, by now.
-    pub timely: BTreeMap<u8, Fact>,
+    pub stream: bool,
+    pub rules: Rc<Rules>,
+    /// Epochs of the first sub-questions that are answered well, by now.
+    pub timely: BTreeMap<u8, (Truth, u8)>,
     /// Clusters whose first sub-question was sent with the query.
     pub asked: BTreeSet<u8>,
     /// Something else happened that may settle it differently.
     pub disturbed: bool,
+    /// There were too many queries in flight.
+    pub overloaded: bool,
 }
 
-/// What holds in this world.
+/// What holds under one configuration.
+#[derive(Debug, Clone)]
 pub struct Rules {
-    pub seed: u64,
+    pub truths: Truths,
     pub clusters: u8,
     pub deadline: Duration,
     pub ttl: Duration,
     pub keep_for: Duration,
+    pub keep_on_empty: Duration,
+    pub policy: Policy,
 }
 
-impl Rules {
-    /// Judges an answer; the tally takes note of it.
-    pub fn judge(&self, book: &Book, case: &Case, at: Time, packet: &[u8], tally: &mut Tally) {
-        assert!(at <= case.at + self.deadline, "late");
-        let got = Got::read(packet, &case.packet);
-        let seen = self.records(book, case, &got);
-        self.age(book, case, at, &got, &seen);
-        self.negative(book, case, at, &got);
-        self.missing(book, case, at, &got, &seen);
-        let expected: BTreeSet<u8> =
-            case.only.map_or((0..self.clusters).collect(), |only| [only].into());
-        let all = expected.iter().all(|cluster| case.timely.contains_key(cluster));
-        if all && case.asked == expected && !case.disturbed {
-            tally.timely += 1;
-            self.fresh(book, case, &got, &seen);
-        }
+/// What else has happened so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past {
+    pub reloaded: Option<Time>,
+    /// The longest `keep-on-empty` that held at any time, and whether it was
+    /// the only one.
+    pub keep_on_empty: Duration,
+}
+
+/// An answer, and when it was given.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    pub at: Time,
+    pub packet: &'a [u8],
+    /// No cluster was asked for it.
+    pub kept: bool,
+}
+
+/// One judgement.
+pub struct Judge<'a> {
+    pub book: &'a Book,
+    pub past: Past,
+    pub case: &'a Case,
+    pub given: Given<'a>,
+    pub got: Got,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(book: &'a Book, past: Past, case: &'a Case, given: Given<'a>) -> Self {
+        let got = Got::read(given.packet, &case.packet);
+        Judge { book, past, case, given, got }
+    }
+
+    /// Judges the answer; the tally takes note of it.
+    pub fn judge(&self, tally: &mut Tally) {
+        let (case, got) = (self.case, &self.got);
+        assert!(self.given.at <= case.at + case.rules.deadline, "late");
+        let seen = self.records();
+        self.beside();
+        self.ages(&seen);
+        self.timely(&seen, tally);
+        self.as_before(&seen, tally);
         tally.answers += 1;
         tally.whole += u64::from(got.says_whole());
         tally.stale += u64::from(got.has(3));
         tally.partial += u64::from(got.rcode == Rcode::NOERROR && got.has(23));
-        tally.negative += u64::from(got.rcode != Rcode::SERVFAIL && got.addresses.is_empty());
+        let negative = got.rcode != Rcode::SERVFAIL && got.records.is_empty() && !got.truncated;
+        tally.negative += u64::from(negative);
+        tally.stale_negative += u64::from(negative && (got.has(3) || got.has(19)));
         tally.servfail += u64::from(got.rcode == Rcode::SERVFAIL);
+        tally.cut += u64::from(got.truncated);
+        tally.streamed += u64::from(case.stream);
     }
 
     /// How long a reply may wait for the others: for the deadline of the first
     /// client, and of one that joins it until half of that has passed (U4).
-    fn held(&self) -> Duration {
-        self.deadline * 3 / 2
+    fn settle(&self) -> Duration {
+        self.case.rules.deadline * 3 / 2
     }
 
-    /// Law 2. The facts the answer is made of.
-    fn records(&self, book: &Book, case: &Case, got: &Got) -> BTreeSet<Fact> {
-        let mut seen = BTreeSet::new();
-        for &[first, second, name, epoch] in &got.addresses {
-            let (cluster, member) = (second / 16, second % 16);
-            let fact = Fact { cluster, name, epoch };
-            assert_eq!((first, name), (HONEST, case.name), "whose record is it? {got:?}");
-            assert!(book.given.contains_key(&fact), "not given so far: {fact:?}");
-            assert!(case.only.is_none_or(|only| only == cluster), "not asked: {fact:?}");
-            let Truth::Records(count) = fact.truth(self.seed) else { panic!("{fact:?}") };
-            assert!(member < count);
-            seen.insert(fact);
+    /// The name clusters have records for: with its prefix or without.
+    fn recorded_name(&self) -> Name {
+        match self.case.name {
+            Name { kind: Kind::Thing, .. } => self.case.name,
+            name => name.stripped(),
         }
+    }
+
+    /// Whose record it is, and since when that is true.
+    fn source(&self, record: &Record, name: Name) -> (u8, u8, u8) {
+        let [first, second, code, epoch] = record.payload;
+        assert_eq!((first, code), (HONEST, name.code()), "whose record is it? {self:?}");
+        (second / 16, second % 16, epoch)
+    }
+
+    /// Law 2: the clusters with records in the answer, and since when those
+    /// are true.
+    fn records(&self) -> BTreeMap<u8, u8> {
+        let (case, got) = (self.case, &self.got);
+        let name = self.recorded_name();
+        let mut seen: BTreeMap<u8, u8> = BTreeMap::new();
         let mut count = 0;
-        for fact in &seen {
-            let Truth::Records(members) = fact.truth(self.seed) else { unreachable!() };
-            count += usize::from(members);
+        for record in &got.records {
+            let (cluster, member, epoch) = self.source(record, name);
+            let known = seen.insert(cluster, epoch);
+            assert!(known.is_none_or(|known| known == epoch), "two epochs of one: {self:?}");
+            let truth = case.rules.truths.of(cluster, name, case.rtype, epoch);
+            let Truth::Records(members) = truth else { panic!("no such records: {self:?}") };
+            let there = match name.kind {
+                Kind::Member(m) => member == m,
+                _ => member < members,
+            };
+            assert!(there, "no such member: {self:?}");
+            if let Some(target) = record.name {
+                let expected = Name::plain(Kind::Member(member), name.number).of(cluster);
+                assert_eq!(target, expected, "{self:?}");
+            }
+            if known.is_none() {
+                count += usize::from(members);
+                let words = self.book.words(cluster, name).iter();
+                let mut given = words.filter(|word| word.rtype == case.rtype);
+                let is_it = |truth| matches!(truth, Truth::Records(_));
+                let found = given.any(|word| word.epoch == epoch && is_it(word.truth));
+                assert!(found, "cluster {cluster} did not give it so far: {self:?}");
+            }
+            let prefix = case.name.prefix.filter(|_| name.prefix.is_none());
+            assert!(prefix.is_none_or(|only| only == cluster), "not asked: {self:?}");
         }
-        assert_eq!(got.addresses.len(), count, "a part of what a cluster gave: {got:?}");
-        let clusters: BTreeSet<u8> = seen.iter().map(|fact| fact.cluster).collect();
-        assert_eq!(clusters.len(), seen.len(), "two epochs of one cluster: {seen:?}");
+        if got.truncated {
+            assert!(!case.stream, "cut over a stream: {self:?}");
+            assert!(got.records.len() < count || got.records.is_empty() || count > 0);
+        } else {
+            assert_eq!(got.records.len(), count, "a part of what a cluster gave: {self:?}");
+        }
         seen
     }
 
-    /// Law 3.
-    fn fresh(&self, book: &Book, case: &Case, got: &Got, seen: &BTreeSet<Fact>) {
-        assert!(got.says_whole() || got.has(3), "all answered in time: {got:?} {case:?}");
-        assert!(got.rcode != Rcode::SERVFAIL, "all answered in time: {got:?} {case:?}");
-        for fact in case.timely.values() {
-            // Another try may have been answered first.
-            let at_least = |known: &Fact| {
-                (known.cluster, known.name) == (fact.cluster, fact.name)
-                    && (known.epoch >= fact.epoch || book.given[known] >= case.at)
-            };
-            let empty = |known: &Fact| !matches!(known.truth(self.seed), Truth::Records(_));
-            let found = seen.iter().any(at_least)
-                || book.given.keys().any(|known| at_least(known) && empty(known));
-            assert!(found, "{fact:?} is not in {got:?}: {case:?}");
+    /// Law 2 for what stands beside: addresses of targets, and over a stream
+    /// all of them.
+    fn beside(&self) {
+        let (case, got) = (self.case, &self.got);
+        for record in &got.beside {
+            let name = record.name.expect("an owner");
+            let (cluster, member, epoch) = self.source(record, name);
+            assert_eq!(name.prefix, Some(cluster), "{self:?}");
+            assert_eq!(name.kind, Kind::Member(member), "{self:?}");
+            let target = got.records.iter().find(|srv| srv.name == Some(name));
+            let srv = target.unwrap_or_else(|| panic!("no such target: {self:?}"));
+            assert_eq!(srv.payload[3], epoch, "of another time: {self:?}");
+        }
+        if !case.stream {
+            return;
+        }
+        for srv in &got.records {
+            let Some(target) = srv.name else { continue };
+            let (cluster, member, epoch) = self.source(srv, self.recorded_name());
+            let address = payload(cluster, target.stripped(), member, epoch);
+            let there = |record: &&Record| record.name == Some(target);
+            let found = got.beside.iter().filter(there).any(|r| r.payload == address);
+            assert!(found, "no address beside {target:?}: {self:?}");
         }
     }
 
     /// Law 4.
-    fn age(&self, book: &Book, case: &Case, at: Time, got: &Got, seen: &BTreeSet<Fact>) {
-        let incomplete = got.has(3) || got.has(23);
-        let most = if incomplete { self.ttl.min(INCOMPLETE) } else { self.ttl };
-        assert!(u64::from(got.longest_ttl) <= most.as_secs(), "{got:?}");
+    fn ages(&self, seen: &BTreeMap<u8, u8>) {
+        let (case, got) = (self.case, &self.got);
+        let ttl = case.rules.ttl;
+        let incomplete = [3, 19, 22, 23].iter().any(|&code| got.has(code));
+        let most = match (incomplete, got.records.is_empty()) {
+            // What is held need not have come with an SOA (M7).
+            (true, true) => INCOMPLETE,
+            (true, false) => ttl.min(INCOMPLETE),
+            (false, _) if case.edns => ttl,
+            (false, _) => ttl.max(INCOMPLETE),
+        };
+        assert!(u64::from(got.longest_ttl) <= most.as_secs(), "TTLs are too long: {self:?}");
         if !case.edns {
             return;
         }
-        // An answer that was filled in may itself be given again.
-        let stale = self.keep_for.max(self.ttl) + INCOMPLETE;
-        let life = if got.has(3) { stale } else { self.ttl };
-        for fact in seen {
-            let age = at.since(book.given[fact]);
-            assert!(age <= life + self.held(), "{fact:?} is {age:?} old: {got:?}");
+        for (&cluster, &epoch) in seen {
+            let words = self.book.words(cluster, self.recorded_name()).iter();
+            let said = words.filter(|word| word.rtype == case.rtype && word.epoch == epoch);
+            let last = said.map(|word| word.at).max().expect("it was given");
+            let life = match got.names(&[3, 19], cluster) {
+                // An answer that was filled in may itself be given again.
+                true => case.rules.keep_for.max(self.past.keep_on_empty).max(ttl) + INCOMPLETE,
+                false => ttl,
+            };
+            let age = self.given.at.since(last);
+            assert!(age <= life + self.settle(), "cluster {cluster}: {age:?} old: {self:?}");
         }
     }
 
-    /// What `cluster` said lately about the name, and that it had no address.
-    fn denied_lately(&self, book: &Book, case: &Case, cluster: u8, at: Time) -> bool {
-        let lately = |time: Time| at.since(time) <= self.ttl + self.held();
-        book.given.iter().any(|(fact, &time)| {
-            (fact.cluster, fact.name) == (cluster, case.name)
-                && !matches!(fact.truth(self.seed), Truth::Records(_))
-                && lately(time)
+    /// Law 3.
+    fn timely(&self, seen: &BTreeMap<u8, u8>, tally: &mut Tally) {
+        let (case, got) = (self.case, &self.got);
+        if case.disturbed || case.overloaded {
+            return;
+        }
+        let expected = &self.rounds()[0].0;
+        if case.asked.len() != expected.len() {
+            return;
+        }
+        for (&cluster, &(truth, epoch)) in &case.timely {
+            tally.timely_cluster += 1;
+            assert!(
+                !got.names(&[19, 22, 23], cluster)
+                    && (!got.names(&[3], cluster) || !self.past.keep_on_empty.is_zero()),
+                "cluster {cluster} answered in time: {self:?}"
+            );
+            if let Some(&known) = seen.get(&cluster) {
+                // Another try may have been answered first.
+                let words = self.book.words(cluster, self.recorded_name()).iter();
+                let lately = |&word: &&crate::book::Word| word.at >= case.at;
+                let since = words.filter(lately).any(|word| word.epoch == known);
+                let patient = truth == Truth::NoData || truth == Truth::NxDomain;
+                assert!(
+                    known >= epoch || since || patient && !self.past.keep_on_empty.is_zero(),
+                    "{epoch} of cluster {cluster} is not there: {self:?}"
+                );
+            }
+        }
+        if expected.iter().all(|cluster| case.timely.contains_key(cluster)) {
+            tally.timely += 1;
+            assert!(got.rcode != Rcode::SERVFAIL, "all answered in time: {self:?}");
+            assert!(!got.has(22) && !got.has(23), "all answered in time: {self:?}");
+        }
+    }
+
+    /// Whom the question is put to, in one round or in two (Q4, Q5).
+    fn rounds(&self) -> SmallVec<[Round; 2]> {
+        let (name, clusters) = (self.case.name, self.case.rules.clusters);
+        let mut rounds = SmallVec::new();
+        if let Some(only) = name.prefix.filter(|&only| only < clusters) {
+            rounds.push((SmallVec::from_slice(&[only]), name.stripped()));
+        }
+        rounds.push(((0..clusters).collect(), name));
+        rounds
+    }
+
+    /// When what the answer is made of was looked up.
+    fn lookup(&self) -> Lookup {
+        let (case, at) = (self.case, self.given.at);
+        let back = |from: Time, by: Duration| {
+            Time::from_micros(from.as_micros().saturating_sub(by.as_micros() as u64))
+        };
+        let from = if self.given.kept {
+            let life = match self.got.rcode {
+                Rcode::SERVFAIL => FAILURE,
+                _ => case.rules.ttl.max(INCOMPLETE),
+            };
+            back(at, life + self.settle())
+        } else {
+            back(case.at, case.rules.deadline / 2)
+        };
+        let keep_for = case.rules.keep_for;
+        Lookup { worker: case.worker, from, until: at, keep_for, settle: self.settle() }
+    }
+
+    /// All that a cluster's part may be: what it said, or what is held of it.
+    fn parts(&self, cluster: u8, name: Name, look: Lookup, deep: bool) -> Parts {
+        let case = self.case;
+        let question = (name, case.rtype, case.cd);
+        let mut parts = Parts::new();
+        let mut fresh: SmallVec<[View; 4]> = SmallVec::new();
+        let since = Time::from_micros(
+            look.from.as_micros().saturating_sub(if self.given.kept {
+                case.rules.ttl.as_micros() as u64
+            } else {
+                0
+            }),
+        );
+        for held in self.book.said(cluster, question, case.worker, since) {
+            if case.overloaded || fresh.contains(&held.view) {
+                continue;
+            }
+            fresh.push(held.view);
+            parts.push(Part { cluster, held, fresh: true, exists: None });
+            if !matches!(held.view, View::Records(_)) && !self.past.keep_on_empty.is_zero() {
+                for held in self.book.records_before(cluster, question, look.until) {
+                    if look.from.since(held.at) < self.past.keep_on_empty {
+                        parts.push(Part { cluster, held, fresh: false, exists: None });
+                    }
+                }
+            }
+        }
+        if !deep {
+            return parts;
+        }
+        let nothing = Held { view: View::Nothing, why: Why::Never, at: look.until, worker: 0 };
+        let on_missing = case.rules.policy.on_missing;
+        let held = match on_missing {
+            OnMissing::Stale => self.book.held(cluster, question, look),
+            OnMissing::Partial | OnMissing::Fail => Views::from_slice(&[nothing]),
+        };
+        let empty = held.iter().any(|held| held.view == View::Nothing);
+        let exists = (empty && on_missing == OnMissing::Stale)
+            .then(|| self.book.exists(cluster, name, case.cd, look))
+            .flatten();
+        for held in held {
+            let exists = exists.filter(|_| held.view == View::Nothing);
+            parts.push(Part { cluster, held, fresh: false, exists });
+        }
+        parts
+    }
+
+    /// Law 5: some choice of the clusters' parts makes this answer.
+    fn as_before(&self, seen: &BTreeMap<u8, u8>, tally: &mut Tally) {
+        let look = self.lookup();
+        // Most answers are made of what has just been said.
+        if self.explain(seen, look, false, tally) || self.explain(seen, look, true, tally) {
+            return;
+        }
+        // Too many in flight, and nothing held for some cluster.
+        let refused = self.case.overloaded && self.got.rcode == Rcode::SERVFAIL;
+        let lacking = |(clusters, name): &Round| {
+            clusters.iter().any(|&cluster| {
+                let parts = self.parts(cluster, *name, look, true);
+                parts.iter().any(|part| part.held.view == View::Nothing)
+            })
+        };
+        if refused && self.rounds().iter().any(lacking) {
+            return;
+        }
+        panic!("not as before: {self:?}");
+    }
+
+    /// Whether there is such a choice: of what was just said alone, or also of
+    /// what is held.
+    fn explain(
+        &self,
+        seen: &BTreeMap<u8, u8>,
+        look: Lookup,
+        deep: bool,
+        tally: &mut Tally,
+    ) -> bool {
+        let rounds = self.rounds();
+        let mut entered = None;
+        for (n, (clusters, name)) in rounds.iter().enumerate() {
+            let last = n + 1 == rounds.len();
+            if n > 0 && entered.is_none() {
+                return false;
+            }
+            let all: Vec<Parts> =
+                clusters.iter().map(|&cluster| self.parts(cluster, *name, look, deep)).collect();
+            let mut choice = vec![0; all.len()];
+            if all.iter().any(|parts| parts.is_empty()) {
+                return false;
+            }
+            loop {
+                let parts: SmallVec<[Part; 6]> =
+                    choice.iter().zip(&all).map(|(&n, parts)| parts[n]).collect();
+                let expected = outcomes(self.case.rtype, self.case.rules.policy, &parts);
+                if !last && self.goes_on(&parts, look) {
+                    entered = Some(parts[0].held.why);
+                }
+                let to_be = |expected: &&Expected| {
+                    (last || expected.rcode != Rcode::NXDOMAIN) && self.is(expected, seen)
+                };
+                if let Some(expected) = expected.iter().find(to_be) {
+                    let held = entered.is_some_and(|why| !matches!(why, Why::Said | Why::Never));
+                    tally.k7_second_round += u64::from(n > 0 && held);
+                    self.count(&parts, expected, tally);
+                    return true;
+                }
+                if !advance(&mut choice, &all) {
+                    break;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether the first round leads to the second (Q5, K7).
+    fn goes_on(&self, parts: &[Part], look: Lookup) -> bool {
+        let case = self.case;
+        parts.iter().all(|part| match part.held.view {
+            View::NxDomain => true,
+            View::Nothing if case.rules.policy.on_missing == OnMissing::Stale => (0..case
+                .rules
+                .clusters)
+                .any(|cluster| {
+                    let question = (case.name, case.rtype, case.cd);
+                    let held = self.book.held(cluster, question, look);
+                    held.iter().any(|held| matches!(held.view, View::Records(_)))
+                }),
+            _ => false,
         })
     }
 
-    /// Law 5.
-    fn negative(&self, book: &Book, case: &Case, at: Time, got: &Got) {
-        if got.rcode == Rcode::SERVFAIL || !got.addresses.is_empty() {
-            return;
+    /// Whether the answer is what is expected.
+    fn is(&self, expected: &Expected, seen: &BTreeMap<u8, u8>) -> bool {
+        let got = &self.got;
+        if got.rcode != expected.rcode {
+            return false;
         }
-        for cluster in 0..self.clusters {
-            let confirmed = match case.only {
-                Some(only) if only != cluster => {
-                    // NXDOMAIN of a prefixed name is everybody's (Q5).
-                    got.rcode == Rcode::NOERROR || book.denied.contains_key(&(cluster, case.name))
+        let same = |(cluster, epoch): &(u8, u8)| seen.get(cluster) == Some(epoch);
+        let records = match got.truncated {
+            false => seen.len() == expected.records.len() && expected.records.iter().all(same),
+            true => seen.iter().all(|(&c, &e)| expected.records.contains(&(c, e))),
+        };
+        if !records || !self.case.edns {
+            return records;
+        }
+        let says = |codes: &[u16], cluster| got.names(codes, cluster);
+        (0..self.case.rules.clusters).all(|cluster| {
+            let perhaps = expected.perhaps.contains(&cluster);
+            let stale = expected.stale.contains(&cluster);
+            let missing = expected.missing.contains(&cluster);
+            match expected.rcode {
+                Rcode::SERVFAIL => !missing || says(&[22, 23], cluster) || perhaps,
+                Rcode::NXDOMAIN => says(&[19], cluster) == stale && !says(&[3, 22, 23], cluster),
+                _ => {
+                    (says(&[3], cluster) == stale || perhaps)
+                        && (says(&[23], cluster) == missing || perhaps)
+                        && !says(&[19, 22], cluster)
                 }
-                _ => self.denied_lately(book, case, cluster, at),
-            };
-            assert!(confirmed, "cluster {cluster} did not confirm {got:?} {case:?}");
-        }
+            }
+        })
     }
 
-    /// Law 6.
-    fn missing(&self, book: &Book, case: &Case, at: Time, got: &Got, seen: &BTreeSet<Fact>) {
-        if !case.edns || got.rcode != Rcode::NOERROR || got.addresses.is_empty() {
-            return;
+    /// Which rules have had their say.
+    fn count(&self, parts: &[Part], expected: &Expected, tally: &mut Tally) {
+        let policy = self.case.rules.policy.on_missing;
+        match expected.by {
+            By::Gentle => tally.k3_nodata += 1,
+            By::Strict => tally.k3_servfail += 1,
+            By::Exists => tally.k4_nodata += 1,
+            By::StrictExists => tally.k4_servfail += 1,
+            By::Fail => tally.k5_fail += 1,
+            By::TooFew => tally.k5_min += 1,
+            By::Whole | By::Partial | By::Unknown => {}
         }
-        for cluster in 0..self.clusters {
-            let there = case.only.is_some_and(|only| only != cluster)
-                || seen.iter().any(|fact| fact.cluster == cluster)
-                || self.denied_lately(book, case, cluster, at)
-                || got.has(3) && got.names(&label(cluster))
-                || got.has(23) && got.names(&label(cluster));
-            assert!(there, "cluster {cluster} is missing without a word: {got:?} {case:?}");
+        tally.overloaded_stale +=
+            u64::from(self.case.overloaded && expected.rcode != Rcode::SERVFAIL);
+        for part in parts.iter().filter(|part| !part.fresh) {
+            let held = part.held;
+            match (held.why, held.view) {
+                (Why::Last, View::NxDomain) => tally.k1_nxdomain += 1,
+                (Why::Last, View::NoData) => tally.k1_nodata += 1,
+                (Why::Last, View::Records(_)) => tally.k1_records += 1,
+                (Why::Doubted, _) => tally.k2_doubted += 1,
+                (Why::Believed, _) => tally.k2_believed += 1,
+                (Why::Distrusted, _) => tally.k2_distrusted += 1,
+                (Why::Beside, _) => tally.k6_beside += 1,
+                (Why::Lent, _) => tally.k7_lent += 1,
+                _ => {}
+            }
+            if held.view == View::Nothing {
+                tally.nothing_held += 1;
+                let words = self.book.words(part.cluster, self.recorded_name()).iter();
+                let here = |word: &&crate::book::Word| word.rtype == self.case.rtype;
+                let about: Vec<_> = words.filter(here).collect();
+                tally.k5_partial +=
+                    u64::from(policy == OnMissing::Partial && !about.is_empty());
+                let marked = !about.is_empty() && about.iter().all(|word| word.cd);
+                tally.k7_not_lent += u64::from(!self.case.cd && marked);
+                continue;
+            }
+            tally.elsewhere += u64::from(held.worker != self.case.worker);
+            let before = |moment: Option<Time>| moment.is_some_and(|moment| held.at < moment);
+            tally.over_reload += u64::from(before(self.past.reloaded));
+            let flood = match self.book.room {
+                Room::Flooded(at) => Some(at),
+                _ => None,
+            };
+            tally.through_flood += u64::from(before(flood));
         }
     }
 }
 
-/// How EDE texts call a cluster.
-pub fn label(cluster: u8) -> String {
-    format!("cluster.local. {}-", char::from(b'a' + cluster))
+/// The next choice of one part of each; false after the last.
+fn advance(choice: &mut [usize], all: &[Parts]) -> bool {
+    for (n, parts) in choice.iter_mut().zip(all) {
+        *n += 1;
+        if *n < parts.len() {
+            return true;
+        }
+        *n = 0;
+    }
+    false
+}
+
+impl std::fmt::Debug for Judge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Case { name, rtype, cd, worker, at, edns, .. } = self.case;
+        writeln!(f, "{} {rtype} cd={cd} edns={edns} of worker {worker} at {at:?}", name.text())?;
+        writeln!(f, "answered at {:?}, kept: {}", self.given.at, self.given.kept)?;
+        writeln!(f, "rules: {:?}", self.case.rules)?;
+        writeln!(f, "timely: {:?}, asked: {:?}", self.case.timely, self.case.asked)?;
+        writeln!(f, "disturbed: {}, overloaded: {}", self.case.disturbed, self.case.overloaded)?;
+        writeln!(f, "{:?}", self.got)?;
+        for (clusters, name) in self.rounds() {
+            for cluster in clusters {
+                writeln!(f, "{} in cluster {cluster}:", name.text())?;
+                let words = self.book.words(cluster, name);
+                for word in &words[words.len().saturating_sub(15)..] {
+                    writeln!(f, "  {word:?}")?;
+                }
+                for part in self.parts(cluster, name, self.lookup(), true) {
+                    let Part { held, fresh, exists, .. } = part;
+                    writeln!(f, "  it may be {held:?}, fresh: {fresh}, exists: {exists:?}")?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

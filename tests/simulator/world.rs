@@ -1,92 +1,138 @@
-//! One world: an engine, its clients and clusters, and the network between
-//! them, which is a heap of events with the moments they happen.
+//! One world: a daemon of some workers, its clients and clusters, and the
+//! network between them, which is a heap of events with the moments they
+//! happen.
 
-use crate::cluster::{self, Fact, Truth};
-use crate::common::text::Question;
-use crate::common::{Asked, Lab, client, plan};
-use crate::laws::{Book, Case, Rules, Tally};
+use crate::book::{Book, Room, Word};
+use crate::clients::{Manners, Query};
+use crate::cluster::{self, Said};
+use crate::common::{Asked, Lab};
+use crate::floods;
+use crate::laws::{Case, Given, Judge, Past, Rules};
+use crate::names::{Kind as NameKind, asked_name};
+use crate::outages::Outages;
+use crate::reloads::{Change, Config};
+use crate::tally::Tally;
+use crate::truth::{Truth, Truths};
 use crate::weather::Weather;
 use domain::base::iana::Rtype;
-use gathersrv::engine::{Client, LinkId, LinkState, Time, Transport};
+use gathersrv::config::Plan;
+use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Time, Transport};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a packet from a cluster is.
 enum Kind {
-    /// The truth, about a name or one that no cluster has.
-    True { fact: Option<Fact>, cluster: u8, name: u8 },
+    True(Said),
+    /// A probe is answered.
+    Probe(u8),
     /// It makes the engine ask again, or elsewhere.
     Excuse,
     /// It should make no difference.
     Noise,
 }
 
+/// A socket of a worker.
+type Link = (usize, LinkId);
+
 enum Event {
-    Query(u64),
-    Reply { link: LinkId, id: u16, kind: Kind, packet: Vec<u8> },
-    Strike(LinkId, LinkState),
+    Query(Box<Query>),
+    Reply { link: Link, id: u16, kind: Kind, packet: Vec<u8> },
+    Strike(Link, LinkState),
+    Reload,
+    FloodBegins,
 }
 
 pub struct World {
-    lab: Lab,
+    /// All workers there ever were; those that serve are `serving`.
+    labs: Vec<Lab>,
+    serving: Vec<usize>,
+    last_good: Arc<LastGood>,
+    now: Time,
+    begin: Time,
     rng: StdRng,
-    seed: u64,
+    truths: Truths,
     weather: Weather,
-    rules: Rules,
+    config: Config,
+    plan: Arc<Plan>,
+    rules: Rc<Rules>,
+    most_servers: usize,
+    outages: Outages,
+    favourites: Vec<(crate::names::Name, Rtype, bool)>,
     book: Book,
+    past: Past,
     tally: Tally,
+    answered: u64,
     /// By moment, and for the same moment by order of coming.
     events: BTreeMap<(Time, u64), Event>,
     number: u64,
+    flooded: u16,
     /// Queries not answered yet.
-    open: BTreeMap<u64, Case>,
-    /// First sub-questions of queries not answered yet.
-    first: HashMap<(LinkId, u16), (u64, u8)>,
-    /// When each server is dead.
-    deaths: Vec<Vec<(Time, Time)>>,
+    open: BTreeMap<u64, (Case, Box<Query>)>,
     next_query: u64,
-    begin: Time,
+    /// First sub-questions of queries not answered yet.
+    first: HashMap<(Link, u16), (u64, u8)>,
+    /// Sockets that are open.
+    links: HashSet<Link>,
 }
 
 impl World {
     pub fn new(seed: u64, weather: Weather) -> Self {
-        let mut flags = vec!["--zone".to_string(), "Distributed.local.".into()];
-        for (n, servers) in weather.clusters.iter().enumerate() {
-            let prefix = char::from(b'a' + n as u8);
-            let servers: Vec<String> = (1..=*servers).map(|s| format!("10.{n}.0.{s}")).collect();
-            let words = format!("cluster.local. {prefix}- {}", servers.join(" "));
-            flags.extend(["--cluster".to_string(), words]);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let config = Config::new(&weather);
+        let plan = config.plan();
+        let truths = Truths { seed, large: weather.large };
+        let rules = config.rules(&plan, truths, weather.ttl);
+        let mut book = Book::default();
+        if weather.keep < 100 {
+            book.room = Room::Scarce;
         }
-        flags.extend(weather.flags.iter().cloned());
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let plan = plan(&flags);
-        let rules = Rules {
-            seed,
-            clusters: weather.clusters.len() as u8,
-            deadline: weather.deadline,
-            ttl: Duration::from_secs(weather.ttl.into()),
-            keep_for: plan.settings.behaviour.keep_for.max(plan.settings.behaviour.keep_on_empty),
-        };
-        let mut engine_seed = [0; 32];
-        engine_seed[..8].copy_from_slice(&seed.to_be_bytes());
-        let lab = Lab::with_plan(plan, engine_seed);
-        World {
-            begin: lab.now,
-            lab,
-            rng: StdRng::seed_from_u64(seed),
-            seed,
-            deaths: vec![Vec::new(); weather.clusters.len() * 16],
+        let begin = Time::from_micros(1_000_000);
+        let mut world = World {
+            labs: Vec::new(),
+            serving: Vec::new(),
+            last_good: LastGood::new([9; 32]),
+            now: begin,
+            begin,
+            truths,
+            most_servers: config.servers(),
+            outages: Outages::default(),
+            favourites: weather.favourites(&mut rng),
+            rng,
             weather,
+            config,
+            plan,
+            past: Past { keep_on_empty: rules.keep_on_empty, ..Past::default() },
             rules,
-            book: Book::default(),
+            book,
             tally: Tally::default(),
+            answered: 0,
             events: BTreeMap::new(),
             number: 0,
+            flooded: 0,
             open: BTreeMap::new(),
-            first: HashMap::new(),
             next_query: 0,
+            first: HashMap::new(),
+            links: HashSet::new(),
+        };
+        world.start_workers();
+        world
+    }
+
+    /// Fresh workers serve from now on; those before end with what they have.
+    fn start_workers(&mut self) {
+        self.serving.clear();
+        for _ in 0..self.weather.workers {
+            let number = self.labs.len();
+            let mut seed = [number as u8; 32];
+            seed[..8].copy_from_slice(&self.truths.seed.to_be_bytes());
+            let mut lab = Lab::in_daemon(self.plan.clone(), seed, self.last_good.clone());
+            lab.now = self.now;
+            self.labs.push(lab);
+            self.serving.push(number);
         }
     }
 
@@ -94,18 +140,19 @@ impl World {
     pub fn run(mut self) -> Tally {
         self.play();
         self.end();
-        let counters = self.lab.engine.counters();
-        Tally {
-            hits: counters.hits,
-            shared: counters.shared,
-            taken_out: counters.taken_out,
-            mismatched: counters.mismatched,
-            malformed: counters.malformed,
-            retransmitted: counters.retransmitted,
-            over_tcp: counters.truncated_replies,
-            overloaded: counters.overloaded,
-            ..self.tally
+        for lab in &self.labs {
+            let counters = lab.engine.counters();
+            self.tally.hits += counters.hits;
+            self.tally.shared += counters.shared;
+            self.tally.taken_out += counters.taken_out;
+            self.tally.mismatched += counters.mismatched;
+            self.tally.malformed += counters.malformed;
+            self.tally.retransmitted += counters.retransmitted;
+            self.tally.over_tcp += counters.truncated_replies;
+            self.tally.overloaded += counters.overloaded;
+            self.tally.sieges += counters.sieges;
         }
+        self.tally
     }
 
     fn at(&mut self, time: Time, event: Event) {
@@ -131,69 +178,101 @@ impl World {
 
     /// A stretch of queries, deaths and whatever comes of them.
     pub fn play(&mut self) {
-        for server in 0..self.deaths.len() {
-            self.deaths[server].clear();
-            for _ in 0..self.weather.deaths {
-                let from = self.lab.now + self.within(self.weather.over);
-                let until = from + self.within(self.weather.over / 2);
-                self.deaths[server].push((from, until));
-            }
-        }
+        let (start, over) = (self.now, self.weather.over);
+        self.outages = Outages::plan(&self.weather, start, &mut self.rng);
+        let manners = Manners { streams: self.weather.streams, small: self.weather.small };
+        // Some at the same moment: equal questions are shared.
+        let crowded = start + self.within(over);
         for _ in 0..self.weather.queries {
-            // Some at the same moment: equal questions are shared.
-            let step =
-                if self.chance(30) { Duration::ZERO } else { self.within(self.weather.over) };
-            let time = self.lab.now + step;
-            self.at(time, Event::Query(self.next_query));
-            self.next_query += 1;
+            let time = if self.chance(20) { crowded } else { start + self.within(over) };
+            let question = match self.favourites.len() {
+                most if most > 0 && self.chance(85) => {
+                    self.favourites[self.rng.random_range(0..most)]
+                }
+                _ => self.weather.question(&mut self.rng),
+            };
+            let query = Query::new(question, manners, &mut self.rng);
+            self.at(time, Event::Query(Box::new(query)));
         }
-        let end = self.lab.now + self.weather.over + self.weather.deadline;
-        self.run_until(end);
+        for _ in 0..self.weather.reloads {
+            let time = start + self.within(over);
+            self.at(time, Event::Reload);
+        }
+        let flood = floods::questions(&self.weather, self.flooded, &mut self.rng);
+        if let Some(&(first, ..)) = flood.first() {
+            self.at(start + first, Event::FloodBegins);
+        }
+        for (time, name, rtype) in flood {
+            self.flooded = self.flooded.wrapping_add(1);
+            let plain = Manners { streams: 0, small: 0 };
+            let query = Query::new((name, rtype, false), plain, &mut self.rng);
+            self.at(start + time, Event::Query(Box::new(query)));
+        }
+        self.run_until(start + over + Duration::from_secs(5));
         assert!(self.open.is_empty(), "not answered: {:?}", self.open);
     }
 
+    /// Lets everything happen in its order: what comes, and what is due.
     fn run_until(&mut self, end: Time) {
-        let step = Duration::from_millis(20);
-        while self.lab.now < end {
-            let step = (self.lab.now + step).min(end);
-            match self.events.first_entry() {
-                Some(first) if first.key().0 <= step => {
-                    let ((time, _), event) = first.remove_entry();
-                    self.happen(time, event);
+        loop {
+            let due = self.labs.iter().enumerate();
+            let due = due.filter_map(|(n, lab)| Some((lab.engine.next_timeout()?, n))).min();
+            let due = due.filter(|due| due.0 <= end);
+            let first = self.events.first_entry().filter(|first| first.key().0 <= end);
+            match (due, first) {
+                (None, None) => break,
+                (Some((at, worker)), first) if first.as_ref().is_none_or(|e| at <= e.key().0) => {
+                    self.now = self.now.max(at);
+                    let lab = &mut self.labs[worker];
+                    lab.pass(self.now.since(lab.now));
                 }
-                _ => self.pass_to(step),
+                (_, Some(first)) => {
+                    let ((time, _), event) = first.remove_entry();
+                    self.now = self.now.max(time);
+                    self.happen(event);
+                }
+                (Some(_), None) => unreachable!("it is due before nothing"),
+            }
+            self.settle();
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Query(query) => self.query(query),
+            Event::Reply { link, id, kind, packet } => self.reply(link, id, &kind, &packet),
+            Event::Strike(link, state) => self.strike(link, state),
+            Event::Reload => self.reload(),
+            Event::FloodBegins => {
+                self.tally.flooded += 1;
+                if self.book.room == Room::Ample {
+                    self.book.room = Room::Flooded(self.now);
+                }
             }
         }
     }
 
-    fn happen(&mut self, time: Time, event: Event) {
-        self.pass_to(time.max(self.lab.now));
-        match event {
-            Event::Query(n) => self.query(n),
-            Event::Reply { link, id, kind, packet } => self.reply(link, id, kind, &packet),
-            Event::Strike(link, state) => self.strike(link, state),
-        }
-        self.settle();
-    }
-
-    /// Law 7: everybody is well, and after a while nothing is left.
+    /// Law 6: everybody is well, and after a while nothing is left.
     pub fn end(&mut self) {
-        self.deaths.iter_mut().for_each(Vec::clear);
-        self.weather = Weather { clusters: self.weather.clusters.clone(), ..Weather::fair(0) };
-        let time = self.lab.now + crate::AFTERMATH;
-        self.run_until(time);
-        self.lab.assert_idle();
-        let links = self.lab.opened.len() - self.lab.closed.len();
-        let servers: usize = self.weather.clusters.iter().sum();
-        assert!(links <= servers * 5, "{links} links to {servers} servers");
+        self.outages = Outages::default();
+        let clusters = self.weather.clusters.clone();
+        self.weather = Weather { clusters, large: self.weather.large, ..Weather::fair(0) };
+        self.run_until(self.now + crate::AFTERMATH);
+        let mut answered = 0;
+        for (worker, lab) in self.labs.iter_mut().enumerate() {
+            lab.pass(self.now.since(lab.now));
+            lab.assert_idle();
+            let links = self.links.iter().filter(|link| link.0 == worker).count();
+            assert!(links <= self.most_servers * 5, "{links} links of one worker");
+            answered += lab.engine.counters().answered;
+        }
+        assert_eq!(answered, self.answered, "each answer is counted once");
     }
 
-    /// Forgets what the laboratory has noted down, which grows with time.
+    /// Forgets what is remembered of what cannot matter any more.
     pub fn forget(&mut self) {
-        self.lab.opened = Vec::new();
-        self.lab.closed = Vec::new();
-        self.lab.asked = Vec::new();
-        self.lab.answers = Vec::new();
+        self.book.compact();
     }
 
     /// What has happened so far does not count.
@@ -203,126 +282,195 @@ impl World {
         self
     }
 
-    /// Lets time pass in the steps in which something is due, so that what is
-    /// sent goes out at its moment.
-    fn pass_to(&mut self, end: Time) {
-        while let Some(next) = self.lab.engine.next_timeout().filter(|&next| next <= end) {
-            self.lab.pass(next.since(self.lab.now));
-            self.settle();
-        }
-        self.lab.pass(end.since(self.lab.now));
-        self.settle();
+    /// A worker whose clock shows what all clocks show.
+    fn lab(&mut self, worker: usize) -> &mut Lab {
+        let lab = &mut self.labs[worker];
+        lab.now = self.now;
+        lab
     }
 
-    fn query(&mut self, n: u64) {
-        let name = self.rng.random_range(0..self.weather.names);
-        let only = if self.chance(10) {
-            Some(self.rng.random_range(0..self.rules.clusters))
-        } else {
-            None
-        };
-        let prefix = only.map_or(String::new(), |c| format!("{}-", char::from(b'a' + c)));
-        let underscores = if self.chance(20) { "_x._tcp." } else { "" };
-        let mut text = format!("{underscores}{prefix}n{name}.distributed.local.");
-        if self.chance(20) {
-            text = text.to_uppercase();
-        }
-        let mut question = Question::new(&text, Rtype::A);
-        question.id = self.rng.random_range(0..=u16::MAX);
-        let edns = self.chance(80);
-        question.edns = edns.then_some(1232);
-        let packet = question.packet();
+    fn query(&mut self, query: Box<Query>) {
+        let n = self.next_query;
+        self.next_query += 1;
+        let worker = self.serving[self.rng.random_range(0..self.serving.len())];
         let case = Case {
-            name,
-            only,
-            at: self.lab.now,
-            packet: packet.clone(),
-            edns,
+            worker,
+            name: query.name,
+            rtype: query.rtype,
+            cd: query.cd,
+            at: self.now,
+            packet: query.packet.clone(),
+            edns: query.edns.is_some(),
+            stream: query.is_stream(),
+            rules: self.rules.clone(),
             timely: BTreeMap::new(),
             asked: Default::default(),
             disturbed: false,
+            overloaded: false,
         };
-        self.open.insert(n, case);
-        self.lab.query(Client { socket: n, ..client(Transport::Udp) }, &packet);
-        let asked = self.lab.asked.clone();
-        for asked in asked {
-            let cluster = cluster_of(&asked);
-            if let Some(case) = self.open.get_mut(&n) {
-                case.asked.insert(cluster);
-                self.first.insert((asked.link, asked.id()), (n, cluster));
-            }
+        let client = Client { socket: n, ..query.client };
+        let lab = self.lab(worker);
+        let before = lab.engine.counters().overloaded;
+        lab.query(client, &query.packet);
+        let overloaded = lab.engine.counters().overloaded > before;
+        let asked: Vec<_> = lab.asked.iter().map(|a| (a.link, a.id(), cluster_of(a))).collect();
+        let mut case = Case { overloaded, ..case };
+        for (link, id, cluster) in asked {
+            case.asked.insert(cluster);
+            self.first.insert(((worker, link), id), (n, cluster));
         }
+        self.open.insert(n, (case, query));
     }
 
-    fn strike(&mut self, link: LinkId, state: LinkState) {
+    fn strike(&mut self, link: Link, state: LinkState) {
+        if !self.links.contains(&link) {
+            return;
+        }
         for (_, (query, _)) in self.first.iter().filter(|((known, _), _)| *known == link) {
-            if let Some(case) = self.open.get_mut(query) {
+            if let Some((case, _)) = self.open.get_mut(query) {
                 case.disturbed = true;
             }
         }
-        self.lab.link(link, state);
+        self.lab(link.0).link(link.1, state);
+        if state == LinkState::Closed {
+            self.links.remove(&link);
+        }
     }
 
-    fn reply(&mut self, link: LinkId, id: u16, kind: Kind, packet: &[u8]) {
+    fn reload(&mut self) {
+        let change = self.config.change(&mut self.rng);
+        self.plan = self.config.plan();
+        self.rules = self.config.rules(&self.plan, self.truths, self.weather.ttl);
+        self.most_servers = self.most_servers.max(self.config.servers());
+        self.past.reloaded = Some(self.now);
+        self.past.keep_on_empty = self.past.keep_on_empty.max(self.rules.keep_on_empty);
+        for (case, _) in self.open.values_mut() {
+            case.disturbed = true;
+        }
+        self.tally.changed += 1;
+        match change {
+            Change::Workers => {
+                self.tally.replaced += 1;
+                return self.start_workers();
+            }
+            Change::Added => self.tally.clusters_changed += 1,
+            Change::Removed => self.book.note_removed(self.rules.clusters, self.now),
+            Change::Settings => {}
+        }
+        for worker in self.serving.clone() {
+            let plan = self.plan.clone();
+            self.lab(worker).set_plan(plan);
+        }
+    }
+
+    fn reply(&mut self, link: Link, id: u16, kind: &Kind, packet: &[u8]) {
+        // Nothing comes on a socket that has been closed.
+        if !self.links.contains(&link) {
+            return;
+        }
         let first = self.first.get(&(link, id)).copied();
-        let case = first.and_then(|(query, _)| self.open.get_mut(&query));
+        let case = first.and_then(|(query, _)| self.open.get_mut(&query)).map(|open| &mut open.0);
         match (kind, case) {
-            (Kind::True { fact: Some(fact), .. }, case) => {
-                self.book.given.insert(fact, self.lab.now);
+            (Kind::True(said), case) => {
                 if let Some(case) = case {
-                    case.timely.entry(fact.cluster).or_insert(fact);
+                    case.timely.entry(said.cluster).or_insert((said.truth, said.epoch));
                 }
                 // A prefixed name that is not there is asked for once more.
-                if fact.truth(self.seed) == Truth::NxDomain {
-                    for case in self.open.values_mut().filter(|case| case.only.is_some()) {
-                        case.disturbed = true;
-                    }
+                if said.truth == Truth::NxDomain {
+                    let open = self.open.values_mut().map(|open| &mut open.0);
+                    open.filter(|case| case.name.prefix.is_some())
+                        .for_each(|case| case.disturbed = true);
                 }
             }
-            (Kind::True { fact: None, cluster, name }, _) => {
-                self.book.denied.insert((cluster, name), self.lab.now);
-            }
             (Kind::Excuse, Some(case)) => case.disturbed = true,
-            (Kind::Excuse, None) | (Kind::Noise, _) => {}
+            (Kind::Excuse, None) | (Kind::Noise | Kind::Probe(_), _) => {}
         }
-        self.lab.reply(link, packet);
-    }
-
-    /// Carries what the engine has sent: questions to servers, which answer or
-    /// not, and answers before the law.
-    fn settle(&mut self) {
-        for asked in self.lab.take_asked() {
-            self.carry(&asked);
-        }
-        for answer in self.lab.take_answers() {
-            let case = self.open.remove(&answer.client.socket).expect("one answer to each");
-            self.rules.judge(&self.book, &case, answer.at, &answer.packet, &mut self.tally);
-            self.first.retain(|_, (query, _)| *query != answer.client.socket);
-        }
-    }
-
-    fn is_dead(&self, asked: &Asked) -> bool {
-        let host = match asked.server.ip() {
-            std::net::IpAddr::V4(ip) => usize::from(ip.octets()[3]),
-            std::net::IpAddr::V6(_) => unreachable!("servers here are IPv4"),
+        let (now, worker) = (self.now, link.0);
+        let lab = self.lab(worker);
+        let ignored = |lab: &Lab| {
+            let counters = lab.engine.counters();
+            counters.unexpected + counters.mismatched + counters.malformed
         };
-        let deaths = &self.deaths[usize::from(cluster_of(asked)) * 16 + host];
-        deaths.iter().any(|&(from, until)| from <= self.lab.now && self.lab.now < until)
+        let before = ignored(lab);
+        lab.reply(link.1, packet);
+        if ignored(lab) > before {
+            return;
+        }
+        match kind {
+            Kind::True(said) => self.note(worker, said, cluster::has_cd(packet)),
+            &Kind::Probe(cluster) => self.book.note_proper(cluster, now, worker, false),
+            Kind::Excuse | Kind::Noise => {}
+        }
     }
 
-    fn carry(&mut self, asked: &Asked) {
+    /// A cluster has told a worker something.
+    fn note(&mut self, worker: usize, said: &Said, cd: bool) {
+        let word = Word {
+            at: self.now,
+            worker,
+            rtype: said.rtype,
+            cd,
+            truth: said.truth,
+            epoch: said.epoch,
+            ttl: Duration::from_secs(said.ttl.into()),
+            beside: false,
+        };
+        self.book.note_proper(said.cluster, self.now, worker, true);
+        self.book.note(said.cluster, said.name, word);
+        let Truth::Records(members) = said.truth else { return };
+        for member in 0..members {
+            for (name, rtype) in said.beside(self.truths, member) {
+                let word = Word { rtype, truth: Truth::Records(1), beside: true, ..word };
+                self.book.note(said.cluster, name, word);
+            }
+        }
+    }
+
+    /// Carries what the engines have sent: questions to servers, which answer
+    /// or not, and answers before the law.
+    fn settle(&mut self) {
+        for worker in 0..self.labs.len() {
+            let lab = &mut self.labs[worker];
+            for open in std::mem::take(&mut lab.opened) {
+                self.links.insert((worker, open.link));
+            }
+            for link in std::mem::take(&mut lab.closed) {
+                self.links.remove(&(worker, link));
+            }
+            let (asked, answers) = (lab.take_asked(), lab.take_answers());
+            for asked in asked {
+                self.carry(worker, &asked);
+            }
+            for answer in answers {
+                let n = answer.client.socket;
+                let (case, query) = self.open.remove(&n).expect("one answer to each");
+                self.answered += 1;
+                let given = Given { at: answer.at, packet: &answer.packet, kept: answer.kept };
+                let judge = Judge::new(&self.book, self.past, &case, given);
+                judge.judge(&mut self.tally);
+                let cut = judge.got.truncated;
+                self.first.retain(|_, (query, _)| *query != n);
+                if cut {
+                    self.at(self.now, Event::Query(Box::new(query.over_tcp())));
+                }
+            }
+        }
+    }
+
+    fn carry(&mut self, worker: usize, asked: &Asked) {
         let udp = asked.transport == Transport::Udp;
+        let link = (worker, asked.link);
         if self.chance(self.weather.struck) {
             let state = if self.chance(50) { LinkState::Refused } else { LinkState::Closed };
-            let time = self.lab.now + self.delay();
-            self.at(time, Event::Strike(asked.link, state));
+            let time = self.now + self.delay();
+            self.at(time, Event::Strike(link, state));
         }
-        if self.is_dead(asked) {
+        if self.outages.is_silent(cluster_of(asked), host_of(asked), self.now) {
             // A dead host says nothing; on a live one the port is closed.
             if !udp || self.chance(30) {
                 let state = if udp { LinkState::Refused } else { LinkState::Closed };
-                let time = self.lab.now + self.delay();
-                self.at(time, Event::Strike(asked.link, state));
+                let time = self.now + self.delay();
+                self.at(time, Event::Strike(link, state));
             }
             return;
         }
@@ -337,55 +485,64 @@ impl World {
             }
             let delay = self.delay();
             if self.chance(self.weather.rubbish) {
-                let early = self.lab.now + self.within(delay);
-                self.send(early, asked, Kind::Noise, cluster::rubbish(asked));
+                let early = self.now + self.within(delay);
+                self.send(early, worker, asked, Kind::Noise, cluster::rubbish(asked));
             }
             if self.chance(self.weather.forged) {
-                let early = self.lab.now + self.within(delay);
+                let early = self.now + self.within(delay);
                 let guess = self.rng.random_range(0..=u16::MAX);
-                self.send(early, asked, Kind::Noise, cluster::forged(asked, guess));
+                self.send(early, worker, asked, Kind::Noise, cluster::forged(asked, guess));
             }
             let (kind, packet) = self.says(asked, udp);
-            let time = self.lab.now + delay;
-            self.send(time, asked, kind, packet);
+            let time = self.now + delay;
+            self.send(time, worker, asked, kind, packet);
         }
     }
 
     /// What a server says to a question now.
     fn says(&mut self, asked: &Asked, udp: bool) -> (Kind, Vec<u8>) {
+        let cluster = cluster_of(asked);
         if udp && self.chance(self.weather.truncated) {
             return (Kind::Excuse, cluster::truncated(asked));
         }
-        if self.chance(self.weather.servfail) {
+        if self.outages.is_refusing(cluster, self.now) || self.chance(self.weather.servfail) {
             let refused = self.chance(50);
             return (Kind::Excuse, cluster::excuse(asked, refused));
         }
-        let cluster = cluster_of(asked);
-        let epoch = self.lab.now.since(self.begin).as_micros() / self.weather.epoch.as_micros();
-        let number = cluster::number(asked);
-        let fact = number.map(|name| Fact { cluster, name, epoch: epoch as u8 });
-        let packet = cluster::reply(asked, fact, self.seed, self.weather.ttl);
-        let name = number.unwrap_or_else(|| digits_of(asked));
-        (Kind::True { fact, cluster, name }, packet)
+        let epoch = self.now.since(self.begin).as_micros() / self.weather.epoch.as_micros();
+        let (name, rtype) = (asked_name(asked), cluster::rtype_of(&asked.packet));
+        let truth = self.truths.of(cluster, name, rtype, epoch as u8);
+        let truth = self.outages.bend(truth, cluster, name, self.now);
+        let ttl = self.weather.ttl;
+        let said = Said { cluster, name, rtype, truth, epoch: epoch as u8, ttl };
+        let packet = said.reply(asked, self.truths);
+        if name.kind == NameKind::Apex {
+            return (Kind::Probe(cluster), packet);
+        }
+        if udp && packet.len() > 1232 {
+            return (Kind::Excuse, cluster::truncated(asked));
+        }
+        (Kind::True(said), packet)
     }
 
-    fn send(&mut self, time: Time, asked: &Asked, kind: Kind, packet: Vec<u8>) {
-        self.at(time, Event::Reply { link: asked.link, id: asked.id(), kind, packet });
+    fn send(&mut self, time: Time, worker: usize, asked: &Asked, kind: Kind, packet: Vec<u8>) {
+        let (link, id) = ((worker, asked.link), asked.id());
+        self.at(time, Event::Reply { link, id, kind, packet });
     }
 }
 
 /// The cluster a server belongs to: servers are `10.CLUSTER.0.N`.
 fn cluster_of(asked: &Asked) -> u8 {
-    match asked.server.ip() {
-        std::net::IpAddr::V4(ip) => ip.octets()[1],
-        std::net::IpAddr::V6(_) => unreachable!("servers here are IPv4"),
-    }
+    octets_of(asked)[1]
 }
 
-/// The number in a prefixed name that was asked for plainly.
-fn digits_of(asked: &Asked) -> u8 {
-    let text = String::from_utf8_lossy(cluster::question(&asked.packet)).into_owned();
-    let digits: String =
-        text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(u8::MAX)
+fn host_of(asked: &Asked) -> u8 {
+    octets_of(asked)[3]
+}
+
+fn octets_of(asked: &Asked) -> [u8; 4] {
+    match asked.server.ip() {
+        std::net::IpAddr::V4(ip) => ip.octets(),
+        std::net::IpAddr::V6(_) => unreachable!("servers here are IPv4"),
+    }
 }

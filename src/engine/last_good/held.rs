@@ -12,6 +12,7 @@ use crate::engine::time::Time;
 use crate::wire::reply::Summary;
 use ahash::RandomState;
 use domain::base::iana::{Rcode, Rtype};
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
@@ -23,6 +24,10 @@ const NXDOMAIN_FOR: Duration = Duration::from_secs(3600);
 /// A negative that came so shortly before its cluster went missing is doubted
 /// (K2): a dying cluster mostly loses its endpoints seconds before its DNS.
 const DOUBTED_FOR: Duration = Duration::from_secs(300);
+
+/// Types by which a name is known to have records.
+const KNOWN_TYPES: [Rtype; 6] =
+    [Rtype::A, Rtype::AAAA, Rtype::CNAME, Rtype::MX, Rtype::SRV, Rtype::TXT];
 
 /// Octets of a room for each entry: on average over all four datagrams of our
 /// payload size for answers, a name and some numbers for negatives, a name and
@@ -166,16 +171,28 @@ pub struct Held {
     hasher: RandomState,
     index: HashMap<u64, (Kind, Slot), RandomState>,
     rooms: [Room<Entry>; 3],
-    /// For each name above one of which records are held, below how many.
-    ancestors: HashMap<u64, u32, RandomState>,
+    /// Names above those of which records are held (K4).
+    ancestors: HashMap<u64, Ancestor, RandomState>,
 }
 
-/// The names above a flat name that are below its suffix of so many octets.
-fn ancestors(name: &[u8], suffix: usize) -> impl Iterator<Item = &[u8]> {
+/// What is held below a name.
+#[derive(Default)]
+struct Ancestor {
+    /// Entries.
+    below: u32,
+    /// When the latest of them was given.
+    latest: Time,
+}
+
+/// The names above a flat name, down to its suffix of so many octets. With each:
+/// the label in front of it begins with `_`, so that it is a service's name, and
+/// mostly has addresses.
+fn ancestors(name: &[u8], suffix: usize) -> impl Iterator<Item = (&[u8], bool)> {
     let mut rest = name;
     std::iter::from_fn(move || {
+        let is_service = rest.get(1) == Some(&b'_');
         rest = rest.get(1 + usize::from(*rest.first()?)..)?;
-        (rest.len() > suffix).then_some(rest)
+        (rest.len() >= suffix).then_some((rest, is_service))
     })
 }
 
@@ -273,6 +290,9 @@ impl Held {
                         *held = entry;
                         room.credit(slot);
                         room.resize(slot, octets);
+                        if kind != Kind::Negative {
+                            self.renew_ancestors(subject, suffix, source.at);
+                        }
                         self.collect(kind);
                     }
                     return;
@@ -282,7 +302,13 @@ impl Held {
             }
         }
         if kind != Kind::Negative {
-            self.count_ancestors(cluster, name, suffix, true);
+            for (ancestor, is_service) in ancestors(name, suffix) {
+                let key =
+                    ancestor_key(&self.hasher, Subject { name: ancestor, ..subject }, is_service);
+                let known = self.ancestors.entry(key).or_default();
+                known.below = known.below.saturating_add(1);
+                known.latest = known.latest.max(source.at);
+            }
         }
         let slot = self.rooms[kind as usize].insert(key, entry, octets);
         self.index.insert(key, (kind, slot));
@@ -292,11 +318,11 @@ impl Held {
     /// A negative that something newer says the contrary of.
     fn withdraw(&mut self, subject: Subject<'_>, at: Time) {
         // What was said without CD holds for both, what was said with it not.
-        for cd in [true, false] {
-            let subject = Subject { cd, ..subject };
-            let old = self.entry(Kind::Negative, subject).is_some_and(|old| old.source.at <= at);
-            if old && (cd || !subject.cd) {
-                self.drop_entry(self.key(Kind::Negative, subject));
+        let reach: &[bool] = if subject.cd { &[true] } else { &[true, false] };
+        for &cd in reach {
+            let about = Subject { cd, ..subject };
+            if self.entry(Kind::Negative, about).is_some_and(|old| old.source.at <= at) {
+                self.drop_entry(self.key(Kind::Negative, about));
             }
         }
     }
@@ -318,19 +344,57 @@ impl Held {
     }
 
     fn forget_name(&mut self, kind: Kind, entry: &Entry) {
-        if kind != Kind::Negative {
-            self.count_ancestors(entry.cluster, &entry.name, entry.suffix, false);
+        if kind == Kind::Negative {
+            return;
+        }
+        let Entry { cluster, rtype, cd, suffix, .. } = *entry;
+        for (name, is_service) in ancestors(&entry.name, suffix) {
+            let subject = Subject { cluster, name, rtype, cd };
+            let key = ancestor_key(&self.hasher, subject, is_service);
+            if let Some(known) = self.ancestors.get_mut(&key) {
+                known.below = known.below.saturating_sub(1);
+                if known.below == 0 {
+                    self.ancestors.remove(&key);
+                }
+            }
         }
     }
 
-    fn count_ancestors(&mut self, cluster: ClusterId, name: &[u8], suffix: usize, more: bool) {
-        for ancestor in ancestors(name, suffix) {
-            let key = name_key(&self.hasher, cluster, ancestor);
-            let count = self.ancestors.entry(key).or_insert(0);
-            *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
-            if *count == 0 {
-                self.ancestors.remove(&key);
+    fn renew_ancestors(&mut self, subject: Subject<'_>, suffix: usize, at: Time) {
+        for (name, is_service) in ancestors(subject.name, suffix) {
+            let key = ancestor_key(&self.hasher, Subject { name, ..subject }, is_service);
+            if let Some(known) = self.ancestors.get_mut(&key) {
+                known.latest = known.latest.max(at);
             }
+        }
+    }
+
+    /// A client asked again for what a cluster said, and was given it from a
+    /// cache: it is in use.
+    pub fn note_use(&mut self, subject: Subject<'_>) {
+        let of_name = Subject { rtype: ANY_TYPE, ..subject };
+        for (kind, about) in
+            [(Kind::Answer, subject), (Kind::Negative, subject), (Kind::Negative, of_name)]
+        {
+            self.credit(kind, about);
+        }
+        let Some(suffix) = self.registry.suffix(subject.cluster) else { return };
+        let Some(Entry { data: Data::Reply(reply), summary, .. }) =
+            self.entry(Kind::Answer, subject)
+        else {
+            return;
+        };
+        for found in beside::addresses(reply, summary, suffix) {
+            let beside::Found { name, rtype, .. } = &found;
+            self.credit(Kind::Beside, Subject { name, rtype: *rtype, ..subject });
+        }
+    }
+
+    fn credit(&mut self, kind: Kind, subject: Subject<'_>) {
+        if self.entry(kind, subject).is_some()
+            && let Some(&(_, slot)) = self.index.get(&self.key(kind, subject))
+        {
+            self.rooms[kind as usize].credit(slot);
         }
     }
 }
@@ -340,28 +404,85 @@ impl Held {
     /// What stands in for a cluster that is missing: what it gave in the last
     /// `keep_for`, by the rules K1, K2 and K6.
     pub fn find(&self, subject: Subject<'_>, now: Time, keep_for: Duration) -> Option<StandIn<'_>> {
+        if let Some(records) = self.records_that_stand_in(subject, now, keep_for) {
+            return Some(records.stand_in());
+        }
+        let mut newer = self.newer_negatives(subject, now, keep_for);
+        if self.has_records_of_other_type(subject, now, keep_for) {
+            // NXDOMAIN would deny those as well (RFC 8020).
+            newer.retain(|negative| negative.rtype != ANY_TYPE);
+        }
+        let latest = newer.into_iter().max_by_key(|negative| negative.source.at)?;
+        let denied = latest.rtype == ANY_TYPE;
+        let missing_since = self.missing_since(subject, now);
+        let expired = denied && now.since(missing_since) >= NXDOMAIN_FOR;
+        (!expired).then(|| latest.stand_in())
+    }
+
+    /// When the cluster went missing.
+    fn missing_since(&self, subject: Subject<'_>, now: Time) -> Time {
+        self.registry.answered_at(subject.cluster).unwrap_or(now)
+    }
+
+    /// Negatives that came after the records that are held, if any are.
+    fn newer_negatives(
+        &self,
+        subject: Subject<'_>,
+        now: Time,
+        keep_for: Duration,
+    ) -> SmallVec<[&Entry; 2]> {
         let within = |entry: &&Entry| now.since(entry.source.at) < keep_for;
         let records = self.records(subject, &within);
         let of_name = Subject { rtype: ANY_TYPE, ..subject };
         let negatives = [subject, of_name].map(|about| self.latest(Kind::Negative, about, &within));
-        let negatives = negatives.into_iter().flatten();
-        let since = records.map(|records| records.source.at);
-        // A negative that the records came after says nothing about them.
-        let newer = negatives.filter(|negative| since.is_none_or(|at| negative.source.at > at));
-        let newer: smallvec::SmallVec<[&Entry; 2]> = newer.collect();
-        let missing_since = self.registry.answered_at(subject.cluster).unwrap_or(now);
+        let newer = negatives.into_iter().flatten().filter(|negative| {
+            records.is_none_or(|records| negative.source.at > records.source.at)
+        });
+        newer.collect()
+    }
+
+    /// K2: records, unless a negative after them is to be believed.
+    fn records_that_stand_in(
+        &self,
+        subject: Subject<'_>,
+        now: Time,
+        keep_for: Duration,
+    ) -> Option<&Entry> {
+        let within = |entry: &&Entry| now.since(entry.source.at) < keep_for;
+        let records = self.records(subject, &within)?;
+        let newer = self.newer_negatives(subject, now, keep_for);
         let first = newer.iter().filter_map(|negative| match negative.data {
-            Data::Nothing { first, .. } => Some(since.map_or(first, |at| first.max(at))),
+            Data::Nothing { first, .. } => Some(first.max(records.source.at)),
             _ => None,
         });
+        let missing_since = self.missing_since(subject, now);
         let doubted = first.min().is_none_or(|first| missing_since.since(first) < DOUBTED_FOR);
-        if records.is_some() && doubted {
-            return records.map(Entry::stand_in);
+        doubted.then_some(records)
+    }
+
+    /// Records of another type stand in for this name.
+    fn has_records_of_other_type(
+        &self,
+        subject: Subject<'_>,
+        now: Time,
+        keep_for: Duration,
+    ) -> bool {
+        let of_name = Subject { rtype: ANY_TYPE, ..subject };
+        let within = |entry: &&Entry| now.since(entry.source.at) < keep_for;
+        if self.latest(Kind::Negative, of_name, &within).is_none() {
+            return false;
         }
-        let latest = newer.into_iter().max_by_key(|negative| negative.source.at)?;
-        let denied = latest.rtype == ANY_TYPE;
-        let expired = denied && now.since(missing_since) >= NXDOMAIN_FOR;
-        (!expired).then(|| latest.stand_in())
+        let others = KNOWN_TYPES.into_iter().filter(|&rtype| rtype != subject.rtype);
+        let mut others = others.map(|rtype| Subject { rtype, ..subject });
+        others.any(|other| self.records_that_stand_in(other, now, keep_for).is_some())
+    }
+
+    /// Whether a cluster that is missing has the name, as far as is held: it gave
+    /// records, or NODATA, of the type asked for or of one that is known.
+    pub fn has_name(&self, subject: Subject<'_>, now: Time, keep_for: Duration) -> bool {
+        let types = KNOWN_TYPES.into_iter().chain([subject.rtype]);
+        let mut found = types.map(|rtype| self.find(Subject { rtype, ..subject }, now, keep_for));
+        found.any(|found| found.is_some_and(|found| found.says_that_it_exists()))
     }
 
     /// The records that a cluster gave in the last `patience`, whatever it has
@@ -376,8 +497,9 @@ impl Held {
         self.latest(Kind::Answer, subject, &within).map(Entry::stand_in)
     }
 
-    /// NODATA for a name of which a cluster that is missing has held addresses,
-    /// or that is above one of which it has held records (K4).
+    /// What a cluster that is missing says to a type that nothing is held for,
+    /// if addresses are held for the name, or records below it (K4): NODATA; or,
+    /// if the name is an alias, what it is an alias of (K8).
     pub fn find_name(
         &self,
         subject: Subject<'_>,
@@ -385,15 +507,29 @@ impl Held {
         keep_for: Duration,
     ) -> Option<StandIn<'_>> {
         let said = Said::Nothing(Rcode::NOERROR);
+        // It is we who say that, so AA.
+        let summary = Summary { aa: true, ..Summary::empty(Rcode::NOERROR) };
         for rtype in [Rtype::A, Rtype::AAAA] {
-            match self.find(Subject { rtype, ..subject }, now, keep_for) {
-                Some(StandIn { said: Said::Nothing(_), .. }) | None => {}
-                Some(found) => return Some(StandIn { said, ..found }),
-            }
+            let about = Subject { rtype, ..subject };
+            let Some(entry) = self.records_that_stand_in(about, now, keep_for) else { continue };
+            let found = entry.stand_in();
+            return match found.said {
+                Said::Reply(reply) if beside::is_alias(reply, &entry.summary, subject.name) => {
+                    Some(found)
+                }
+                _ => Some(StandIn { said, summary, ..found }),
+            };
         }
-        let key = name_key(&self.hasher, subject.cluster, subject.name);
-        let summary = Summary::empty(Rcode::NOERROR);
-        self.ancestors.contains_key(&key).then_some(StandIn { said, summary, source: None })
+        let below = [true, false].into_iter().filter(|cd| subject.cd || !cd).any(|cd| {
+            let address = matches!(subject.rtype, Rtype::A | Rtype::AAAA);
+            let services = [false, true].into_iter().filter(|is_service| !is_service || !address);
+            services.into_iter().any(|is_service| {
+                let key = ancestor_key(&self.hasher, Subject { cd, ..subject }, is_service);
+                let known = self.ancestors.get(&key);
+                known.is_some_and(|known| now.since(known.latest) < keep_for)
+            })
+        });
+        below.then_some(StandIn { said, summary, source: None })
     }
 
     /// The records to give, if any are held: an answer ranks above what came
@@ -436,9 +572,10 @@ impl Held {
     }
 }
 
-fn name_key(hasher: &RandomState, cluster: ClusterId, name: &[u8]) -> u64 {
+fn ancestor_key(hasher: &RandomState, subject: Subject<'_>, is_service: bool) -> u64 {
     let mut hasher = hasher.build_hasher();
-    hasher.write_u32(cluster.number());
-    hasher.write(name);
+    hasher.write_u8(u8::from(is_service) | u8::from(subject.cd) << 1);
+    hasher.write_u32(subject.cluster.number());
+    hasher.write(subject.name);
     hasher.finish()
 }

@@ -28,9 +28,12 @@ struct Note {
     name: Range<usize>,
     rtype: Rtype,
     cd: bool,
-    summary: Summary,
-    reply: Range<usize>,
-    source: Source,
+    what: What,
+}
+
+enum What {
+    Said { summary: Summary, reply: Range<usize>, source: Source },
+    UsedAgain,
 }
 
 /// Replies noted, in the order they came.
@@ -54,18 +57,29 @@ impl Journal {
 
     /// Notes a proper reply. The name of the subject need not be in lower case.
     pub fn note(&mut self, now: Time, lesson: Lesson<'_>) {
-        let Lesson { subject: Subject { cluster, name, rtype, cd }, summary, reply, source } =
-            lesson;
+        let Lesson { subject, summary, reply, source } = lesson;
         let start = self.octets.len();
-        self.octets.extend_from_slice(name);
-        let end = self.octets.len();
-        // Length octets are below 64, and no letters.
-        self.octets[start..end].make_ascii_lowercase();
         if summary.has_answer {
             self.octets.extend_from_slice(reply);
         }
-        let reply = end..self.octets.len();
-        self.notes.push(Note { cluster, name: start..end, rtype, cd, summary, reply, source });
+        let reply = start..self.octets.len();
+        self.push(now, subject, What::Said { summary, reply, source });
+    }
+
+    /// Notes that what a cluster said was asked for again, and given from a
+    /// cache.
+    pub fn note_use(&mut self, now: Time, subject: Subject<'_>) {
+        self.push(now, subject, What::UsedAgain);
+    }
+
+    fn push(&mut self, now: Time, subject: Subject<'_>, what: What) {
+        let Subject { cluster, name, rtype, cd } = subject;
+        let start = self.octets.len();
+        self.octets.extend_from_slice(name);
+        let name = start..self.octets.len();
+        // Length octets are below 64, and no letters.
+        self.octets[name.clone()].make_ascii_lowercase();
+        self.notes.push(Note { cluster, name, rtype, cd, what });
         self.due.get_or_insert_with(|| (now + PAUSE).floor());
     }
 
@@ -76,12 +90,18 @@ impl Journal {
             let mut held = last_good.lock();
             let mut octets = 0;
             for note in notes.by_ref().take(PORTION) {
-                let Note { cluster, rtype, cd, summary, source, .. } = *note;
+                let Note { cluster, rtype, cd, .. } = *note;
                 let name = &self.octets[note.name.clone()];
                 let subject = Subject { cluster, name, rtype, cd };
-                let reply = &self.octets[note.reply.clone()];
-                held.learn(Lesson { subject, summary, reply, source });
-                octets += reply.len();
+                match &note.what {
+                    What::UsedAgain => held.note_use(subject),
+                    What::Said { summary, reply, source } => {
+                        let (summary, source) = (*summary, *source);
+                        let reply = &self.octets[reply.clone()];
+                        held.learn(Lesson { subject, summary, reply, source });
+                        octets += reply.len();
+                    }
+                }
                 if octets >= PORTION_OCTETS {
                     break;
                 }

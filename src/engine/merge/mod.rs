@@ -16,6 +16,7 @@ mod rrsets;
 use super::gather::Gather;
 use super::outbox::Transport;
 use super::stand_in::may_be_nodata;
+use super::store::Class;
 use super::sub::{Progress, Sub};
 use super::synth::{self, Asker};
 use super::time::Time;
@@ -249,6 +250,7 @@ impl Merger {
             ttl: shortest.fold(outcome.cap, u32::min),
             has_all: !truncated && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
             has_notes: self.notes.iter().next().is_some(),
+            has_records: !self.order.is_empty(),
         }
     }
 
@@ -298,7 +300,7 @@ impl Merger {
         let nodata = !has_records && any_noerror && may_be_nodata(gather.qtype());
         let partial = enough && behaviour.on_missing != OnMissing::Fail && (has_records || nodata);
         if !enough || (failed > 0 && !partial) {
-            self.fail(gather, zone, &mut outcome, proper, asked);
+            self.fail(gather, zone, &mut outcome, proper - stale, asked);
         } else if failed == 0
             && !any_noerror
             && !self.has_data()
@@ -451,6 +453,19 @@ pub struct Merged {
     pub has_all: bool,
     /// It says something about itself.
     pub has_notes: bool,
+    /// It has records that answer the question.
+    pub has_records: bool,
+}
+
+impl Merged {
+    /// What it may displace where it is kept.
+    pub(super) fn class(self) -> Class {
+        match (self.rcode, self.has_records) {
+            (Rcode::SERVFAIL, _) => Class::Failure,
+            (_, true) => Class::Records,
+            (_, false) => Class::Negative,
+        }
+    }
 }
 
 /// How old a cluster's reply is, in seconds.
