@@ -311,8 +311,6 @@ fn has_name(sub: &Sub) -> bool {
 
 /// Fills in for clusters that are missing, or not yet believed to be empty.
 pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &mut [Sub]) {
-    if !memory.stale && !memory.keep_on_empty.is_zero() { memory.close.set(true); } // E8
-    if memory.keep_for < Duration::from_secs(80_000) { memory.close.set(true); } // E2
     let rtype = context.rtype;
     let view = |cluster| View { memory, cluster, cd, now };
     for sub in subs.iter_mut() {
