@@ -75,24 +75,8 @@ impl Given {
         } else {
             of(1).filter(|record| record.rtype == 6).map(negative_ttl).min()
         };
-        Duration::from_secs(ttl.unwrap_or(5).into())
-    }
-
-    /// K6: addresses of `rtype` for `name`, if it is a target in this answer.
-    fn beside(&self, name: &Labels, rtype: u16) -> Vec<Record> {
-        let sections = &self.packet.sections;
-        let leads = |record: &&Record| {
-            record.class == 1 && matches!(record.rtype, SRV | MX | CNAME)
-        };
-        let mut targets = sections[0].iter().filter(leads).flat_map(Record::names);
-        let asked_itself = self.name.same(name) && self.rtype == rtype;
-        if !matches!(rtype, A | AAAA) || asked_itself || !targets.any(|known| known.same(name)) {
-            return Vec::new();
-        }
-        let about = |record: &&Record| {
-            record.class == 1 && record.rtype == rtype && record.owner.same(name)
-        };
-        [0, 2].iter().flat_map(|&n| sections[n].iter().filter(about).cloned()).collect()
+        // A negative without SOA is not to be cached at all (RFC 2308, 5).
+        Duration::from_secs(ttl.unwrap_or(0).into())
     }
 }
 
@@ -105,6 +89,33 @@ struct Held {
     /// It came beside another answer (K6).
     beside: bool,
     packet: Packet,
+}
+
+impl Held {
+    /// K6: the addresses for `name` beside an answer, if it is a target there.
+    fn beside(given: &Given, name: &Labels, rtype: u16) -> Option<Held> {
+        let sections = &given.packet.sections;
+        let leads =
+            |record: &&Record| record.class == 1 && matches!(record.rtype, SRV | MX | CNAME);
+        let mut targets = sections[0].iter().filter(leads).flat_map(Record::names);
+        let asked_itself = given.name.same(name) && given.rtype == rtype;
+        if !matches!(rtype, A | AAAA) || asked_itself || !targets.any(|known| known.same(name)) {
+            return None;
+        }
+        let about = |record: &&Record| {
+            record.class == 1 && record.rtype == rtype && record.owner.same(name)
+        };
+        let found = [0, 2].iter().flat_map(|&n| sections[n].iter().filter(about).cloned());
+        let records: Vec<Record> = found.collect();
+        let ttl = records.iter().map(|record| record.ttl).min()?;
+        Some(Held {
+            at: given.at,
+            says: Says::Records,
+            ttl: Duration::from_secs(ttl.into()),
+            beside: true,
+            packet: Packet { sections: [records, vec![], vec![]], ..given.packet.clone() },
+        })
+    }
 }
 
 /// What all clusters ever gave, in the order of time.
@@ -177,23 +188,19 @@ impl<'a> View<'a> {
                 }
             }
             for family in [A, AAAA] {
-                let records = given.beside(name, family);
+                let Some(beside) = Held::beside(given, name, family) else { continue };
                 let fresh = learned.last().is_some_and(|held| {
                     !held.beside && self.memory.younger(given.at.since(held.at), held.ttl)
                 });
-                if records.is_empty() || fresh {
+                if fresh {
+                    // Whether a negative ranks above what came later is open.
+                    let negative = learned.last().is_some_and(|held| held.says != Says::Records);
+                    self.memory.close.set(self.memory.close.get() || negative);
                     continue;
                 }
                 learned.retain(|held| held.says != Says::Nxdomain);
                 if family == rtype {
-                    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
-                    learned.push(Held {
-                        at: given.at,
-                        says: Says::Records,
-                        ttl: Duration::from_secs(ttl.into()),
-                        beside: true,
-                        packet: Packet { sections: [records, vec![], vec![]], ..given.packet.clone() },
-                    });
+                    learned.push(beside);
                 }
             }
         }
@@ -225,7 +232,15 @@ impl<'a> View<'a> {
             return learned.into_iter().rfind(|held| held.says == Says::Nodata);
         }
         let went_missing = self.went_missing()?;
-        self.memory.younger(self.now.since(went_missing), HOUR).then(|| last.clone())
+        let lasts = self.memory.younger(self.now.since(went_missing), HOUR);
+        // Addresses it ranked above are held all the same.
+        if lasts { Some(last.clone()) } else { self.latest_beside(name, rtype) }
+    }
+
+    /// K6: the addresses that came last beside an answer.
+    fn latest_beside(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        let all = self.given();
+        all.into_iter().rev().find_map(|given| Held::beside(given, name, rtype))
     }
 
     /// Every name and type of which something may be held.
@@ -242,7 +257,8 @@ impl<'a> View<'a> {
 
     /// Records that are held, whether they would stand in or not.
     fn records(&self, name: &Labels, rtype: u16) -> Option<Held> {
-        self.learned(name, rtype).into_iter().rfind(|held| held.says == Says::Records)
+        let mut learned = self.learned(name, rtype).into_iter();
+        learned.rfind(|held| held.says == Says::Records).or_else(|| self.latest_beside(name, rtype))
     }
 
     /// K4: what a cluster says of a name of which nothing is held for the type
@@ -300,7 +316,7 @@ fn nodata() -> Packet {
     }
 }
 
-/// Whether a cluster's word, said now or held, is that it has the name (K8).
+/// Whether an answer of just now says that the cluster has the name (K8).
 fn has_name(sub: &Sub) -> bool {
     let Outcome::Answered(packet) = &sub.outcome else { return false };
     let cname = |record: &Record| {
@@ -313,6 +329,7 @@ fn has_name(sub: &Sub) -> bool {
 pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &mut [Sub]) {
     let rtype = context.rtype;
     let view = |cluster| View { memory, cluster, cd, now };
+    let somebody_has_it = subs.iter().any(has_name);
     for sub in subs.iter_mut() {
         let view = view(sub.cluster);
         let packet = match &sub.outcome {
@@ -338,7 +355,7 @@ pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &m
             sub.stale = true;
         }
     }
-    if memory.stale && LISTED.contains(&rtype) && !subs.iter().any(has_name) {
+    if memory.stale && LISTED.contains(&rtype) && !somebody_has_it {
         let failed = subs.iter_mut().filter(|sub| matches!(sub.outcome, Outcome::Failed));
         for sub in failed {
             if let Some(packet) = view(sub.cluster).exists(&sub.name, rtype) {
