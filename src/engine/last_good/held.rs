@@ -185,14 +185,15 @@ struct Ancestor {
 }
 
 /// The names above a flat name, down to its suffix of so many octets. With each:
-/// the label in front of it begins with `_`, so that it is a service's name, and
-/// mostly has addresses.
+/// it is the first behind labels that begin with `_`, so that it is a service's
+/// name, and mostly has addresses.
 fn ancestors(name: &[u8], suffix: usize) -> impl Iterator<Item = (&[u8], bool)> {
+    let begins_so = |name: &[u8]| name.get(1) == Some(&b'_');
     let mut rest = name;
     std::iter::from_fn(move || {
-        let is_service = rest.get(1) == Some(&b'_');
+        let below = begins_so(rest);
         rest = rest.get(1 + usize::from(*rest.first()?)..)?;
-        (rest.len() >= suffix).then_some((rest, is_service))
+        (rest.len() >= suffix).then_some((rest, below && !begins_so(rest)))
     })
 }
 
@@ -249,10 +250,13 @@ impl Held {
         } else {
             let exists = summary.rcode != Rcode::NXDOMAIN;
             let about = if exists { subject } else { of_name };
-            let first = match self.entry(Kind::Negative, about).map(|entry| &entry.data) {
-                Some(Data::Nothing { first, .. }) => *first,
-                _ => source.at,
-            };
+            // NXDOMAIN denied the type as well, if NODATA takes its place (K2).
+            let before = [about, of_name].map(|about| self.entry(Kind::Negative, about));
+            let first = before.into_iter().flatten().filter_map(|entry| match entry.data {
+                Data::Nothing { first, .. } => Some(first),
+                _ => None,
+            });
+            let first = first.fold(source.at, Time::min);
             let data = Data::Nothing { rcode: summary.rcode, first };
             self.put(Kind::Negative, about, data, 0, summary, source);
             if exists {
