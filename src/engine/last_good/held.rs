@@ -5,7 +5,7 @@
 //! answers have rooms of their own, so that none displaces another.
 
 use super::beside::{self, Addresses};
-use super::registry::{ClusterId, Registry};
+use super::registry::{ClusterId, Registry, Wanted};
 use crate::engine::room::{Bounds, Room, Slot};
 use crate::engine::sub::Source;
 use crate::engine::time::Time;
@@ -29,9 +29,9 @@ const DOUBTED_FOR: Duration = Duration::from_secs(300);
 const KNOWN_TYPES: [Rtype; 6] =
     [Rtype::A, Rtype::AAAA, Rtype::CNAME, Rtype::MX, Rtype::SRV, Rtype::TXT];
 
-/// Octets of a room for each entry: on average over all four datagrams of our
-/// payload size for answers, a name and some numbers for negatives, a name and
-/// a handful of addresses for those beside.
+/// Octets of a room for each question, all clusters' answers to it together:
+/// four datagrams of our payload size, some names and numbers for negatives, some
+/// names and a handful of addresses for those beside.
 const OCTETS: [usize; 3] = [4 * 1232, 512, 1024];
 
 /// Octets of memory that an ancestor of a held name takes.
@@ -164,6 +164,11 @@ pub struct Holding {
     pub evictions: [u64; 3],
 }
 
+impl Holding {
+    /// What the numbers are about, in their order.
+    pub const KINDS: [&str; 3] = ["answer", "negative", "address"];
+}
+
 /// Everything that is held.
 pub struct Held {
     /// Which cluster is which.
@@ -222,9 +227,9 @@ impl Held {
 
     /// Holds as much from now on as the plans in use want.
     pub fn set_bounds(&mut self) {
-        let entries = self.registry.keep();
+        let Wanted { questions, answers } = self.registry.wanted();
         for (room, octets) in self.rooms.iter_mut().zip(OCTETS) {
-            room.bound(Bounds { entries, octets: entries.saturating_mul(octets) });
+            room.bound(Bounds { entries: answers, octets: questions.saturating_mul(octets) });
         }
         for kind in [Kind::Answer, Kind::Negative, Kind::Beside] {
             self.collect(kind);
