@@ -5,8 +5,8 @@ use super::Sources;
 use super::accounts::{Account, ClusterName};
 use super::board::{Pinned, unix};
 use super::ledger::Ledger;
-use crate::engine::State;
 use crate::engine::meters::{AGES, Ages, Latency, RCODES};
+use crate::engine::{Holding, State};
 use crate::tap::TapCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
@@ -314,6 +314,24 @@ impl Exposition {
         Ok(())
     }
 
+    /// Last good answers.
+    fn holding(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let holding = &self.ledger.holding;
+        let (mut entries, mut octets, mut evictions) = (Sums::new(), Sums::new(), Sums::new());
+        for (n, kind) in Holding::KINDS.into_iter().enumerate() {
+            let labels = || vec![("kind", kind)];
+            entries.add(labels(), holding.entries[n] as u64);
+            octets.add(labels(), holding.octets[n] as u64);
+            evictions.add(labels(), holding.evictions[n]);
+        }
+        let help = "What is held of clusters for when they are missing";
+        entries.write(out, "gathersrv_last_good_entries", help, MetricType::Gauge)?;
+        let help = "Octets of what is held of clusters for when they are missing";
+        octets.write(out, "gathersrv_last_good_bytes", help, MetricType::Gauge)?;
+        let help = "What was held of clusters and made room for others";
+        evictions.write(out, "gathersrv_last_good_evictions", help, MetricType::Counter)
+    }
+
     fn gauges(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let g = &self.ledger.gauges;
         let good = u64::from(self.pinned.last_error.is_none());
@@ -335,6 +353,7 @@ impl Exposition {
         ] {
             gauge(out, &format!("gathersrv_{name}"), help, value as f64)?;
         }
+        self.holding(out)?;
         let name = "gathersrv_config_last_reload_success_timestamp_seconds";
         gauge(
             out,

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gather, Phase};
-use super::last_good::{Held, Lesson, Subject};
+use super::last_good::{Held, Journal, Lesson, Subject};
 use super::outbox::Outbox;
 use super::sub::{Failure, Progress, Sub};
 use super::synth::Asker;
@@ -49,6 +49,20 @@ fn lower_case(sub: &Sub) -> Vec<u8> {
     sub.question[..sub.question.len().saturating_sub(4)].to_ascii_lowercase()
 }
 
+/// Notes that what the clusters said to a query was asked for again.
+pub(super) fn note_use(journal: &mut Journal, now: Time, gather: &Gather) {
+    let Route::Zone(zone) = gather.route else { return };
+    if gather.plan.plan.settings.keep == 0 {
+        return;
+    }
+    for sub in gather.subs() {
+        let name = &sub.question[..sub.question.len().saturating_sub(4)];
+        if let Some(subject) = subject(gather, zone, sub.cluster, name) {
+            journal.note_use(now, subject);
+        }
+    }
+}
+
 impl Engine {
     /// Notes what the clusters have just said.
     pub(super) fn note_answers(&mut self, now: Time, index: u32) {
@@ -67,25 +81,6 @@ impl Engine {
             {
                 let reply = &sub.reply[..];
                 self.journal.note(now, Lesson { subject, summary, reply, source });
-            }
-        }
-        if self.journal.is_full() {
-            self.hand_in();
-        }
-    }
-
-    /// Notes that an answer was given again from the cache.
-    pub(super) fn note_use(&mut self, now: Time, key: u64, question: &[u8], cd: bool) {
-        let Some(entry) = self.store.find(key, question, cd) else { return };
-        let gather = &entry.gather;
-        let Route::Zone(zone) = gather.route else { return };
-        if gather.plan.plan.settings.keep == 0 {
-            return;
-        }
-        for sub in gather.subs() {
-            let name = &sub.question[..sub.question.len().saturating_sub(4)];
-            if let Some(subject) = subject(gather, zone, sub.cluster, name) {
-                self.journal.note_use(now, subject);
             }
         }
         if self.journal.is_full() {

@@ -102,8 +102,7 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
         held::fill_in(&memory, &context, cd, now, &mut subs);
         let (failed, rest): (Vec<Sub>, Vec<Sub>) =
             subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
-        let known =
-            failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
+        let known = failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
         if !known || !ends_in_nxdomain(&context, &rest) {
             break;
         }

@@ -307,13 +307,7 @@ impl<'a> View<'a> {
 
 /// K4's word for a cluster: there is such a name.
 fn nodata() -> Packet {
-    Packet {
-        id: 0,
-        flags: 0x8000 | AA,
-        question: None,
-        sections: Default::default(),
-        opt: None,
-    }
+    Packet { id: 0, flags: 0x8000 | AA, question: None, sections: Default::default(), opt: None }
 }
 
 /// Whether an answer of just now says that the cluster has the name (K8).

@@ -205,7 +205,8 @@ impl Book {
     /// When the cluster went missing, at the earliest and at the latest.
     fn went_missing(&self, cluster: u8, look: Lookup) -> (Time, Time) {
         let proper = self.proper.get(&cluster).map_or(&[][..], Vec::as_slice);
-        let known = look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
+        let known =
+            look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
         let surely = |&&(at, worker, sure): &&(Time, usize, bool)| {
             sure && (at.as_micros() <= known || worker == look.worker && at <= look.from)
         };
@@ -299,8 +300,7 @@ impl Book {
         let mut perhaps = false;
         for rtype in crate::truth::TYPES {
             let views = self.held(cluster, (name, rtype, cd), look);
-            let records =
-                views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
+            let records = views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
             let address = matches!(rtype, Rtype::A | Rtype::AAAA);
             let beside = views.iter().any(|held| held.why == Why::Beside);
             if address && records == views.len() && !beside {
@@ -319,7 +319,9 @@ impl Book {
             if best == Some(true) {
                 break;
             }
-            if name.is_ancestor_of(below) && std::env::var("LENIENT").is_ok() { best = best.max(Some(false)); }
+            if name.is_ancestor_of(below) && std::env::var("LENIENT").is_ok() {
+                best = best.max(Some(false));
+            }
             if name.is_ancestor_of(below) {
                 best = best.max(self.has_records(cluster, below, cd, look));
             }
@@ -405,9 +407,9 @@ impl Moment {
             known.iter().filter(about).filter(|word| !is_records(word) && word.at >= since);
         let first = denials.next();
         let last = denials.next_back().or(first);
-        let beside = known.iter().rfind(|word| {
-            word.beside && word.rtype == self.rtype && self.is_kept(word)
-        });
+        let beside = known
+            .iter()
+            .rfind(|word| word.beside && word.rtype == self.rtype && self.is_kept(word));
         let latest = [records, last].into_iter().flatten().max_by_key(|word| word.at);
         if let Some(beside) = beside {
             match latest {
@@ -455,9 +457,9 @@ impl Moment {
                     false => add(views, NOTHING),
                 }
                 // What the NXDOMAIN stood above may be there again.
-                let below = known.iter().rfind(|word| {
-                    about(word) && word.truth == Truth::NoData && self.is_kept(word)
-                });
+                let below = known
+                    .iter()
+                    .rfind(|word| about(word) && word.truth == Truth::NoData && self.is_kept(word));
                 for word in below.into_iter().chain(records.filter(|_| disproved)) {
                     add(views, held(word, why));
                 }

@@ -320,13 +320,11 @@ impl<'a> Judge<'a> {
         let question = (name, case.rtype, case.cd);
         let mut parts = Parts::new();
         let mut fresh: SmallVec<[View; 4]> = SmallVec::new();
-        let since = Time::from_micros(
-            look.from.as_micros().saturating_sub(if self.given.kept {
-                case.rules.ttl.as_micros() as u64
-            } else {
-                0
-            }),
-        );
+        let since = Time::from_micros(look.from.as_micros().saturating_sub(if self.given.kept {
+            case.rules.ttl.as_micros() as u64
+        } else {
+            0
+        }));
         for held in self.book.said(cluster, question, case.worker, since) {
             if case.overloaded || fresh.contains(&held.view) {
                 continue;
@@ -433,14 +431,13 @@ impl<'a> Judge<'a> {
         let case = self.case;
         parts.iter().all(|part| match part.held.view {
             View::NxDomain => true,
-            View::Nothing if case.rules.policy.on_missing == OnMissing::Stale => (0..case
-                .rules
-                .clusters)
-                .any(|cluster| {
+            View::Nothing if case.rules.policy.on_missing == OnMissing::Stale => {
+                (0..case.rules.clusters).any(|cluster| {
                     let question = (case.name, case.rtype, case.cd);
                     let held = self.book.held(cluster, question, look);
                     held.iter().any(|held| matches!(held.view, View::Records(_)))
-                }),
+                })
+            }
             _ => false,
         })
     }
@@ -508,8 +505,7 @@ impl<'a> Judge<'a> {
                 let words = self.book.words(part.cluster, self.recorded_name()).iter();
                 let here = |word: &&crate::book::Word| word.rtype == self.case.rtype;
                 let about: Vec<_> = words.filter(here).collect();
-                tally.k5_partial +=
-                    u64::from(policy == OnMissing::Partial && !about.is_empty());
+                tally.k5_partial += u64::from(policy == OnMissing::Partial && !about.is_empty());
                 let marked = !about.is_empty() && about.iter().all(|word| word.cd);
                 tally.k7_not_lent += u64::from(!self.case.cd && marked);
                 continue;

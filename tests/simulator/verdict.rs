@@ -149,7 +149,13 @@ pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expec
         stale.extend(sure.iter().copied());
         let missing = whole.missing.iter().copied().filter(|c| !sure.contains(c)).collect();
         let surely = !sure.is_empty();
-        all.push(Expected { perhaps: perhaps.clone(), stale, missing, by: By::Exists, ..whole.clone() });
+        all.push(Expected {
+            perhaps: perhaps.clone(),
+            stale,
+            missing,
+            by: By::Exists,
+            ..whole.clone()
+        });
         if surely {
             return all;
         }
