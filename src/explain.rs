@@ -209,7 +209,7 @@ fn fate(record: &RecordReport) -> (&'static str, &'static str) {
         Fate::Chain => ("left out: CNAMEs that disagree are flattened", "M4"),
         Fate::Unrelated | Fate::Open => ("left out: not part of this answer", "M8"),
         Fate::NotHere => ("left out: another cluster has a real target", "M10"),
-        Fate::NoRoom => ("left out: no room in the client's size", "T1"),
+        Fate::NoRoom => ("left out: no room in the client's size", "T1, K9"),
     }
 }
 

@@ -105,8 +105,14 @@ fn ttl() -> impl Strategy<Value = u32> {
 fn data() -> impl Strategy<Value = Data> {
     let bulk = prop_oneof![6 => 0..8u16, 2 => 0..400u16, 1 => 0..3000u16];
     let more = prop_oneof![6 => Just(0), 3 => 0..4u8, 1 => 0..30u8];
-    (ttl(), 0..4u8, place(), place(), bulk, more).prop_map(|(ttl, number, one, two, bulk, more)| {
-        Data { ttl, number, names: [one, two], bulk, more }
+    // Several of these are more than a message can have.
+    let bulk = prop_oneof![99 => (bulk, more), 1 => (1000..2500u16, 20..30u8)];
+    (ttl(), 0..4u8, place(), place(), bulk).prop_map(|(ttl, number, one, two, (bulk, more))| Data {
+        ttl,
+        number,
+        names: [one, two],
+        bulk,
+        more,
     })
 }
 

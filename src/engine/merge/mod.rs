@@ -1,15 +1,17 @@
 //! From the clusters' replies to one answer: the rules M, R and T1.
 //!
-//! In four steps, each a file: [`collect`] reads the replies into one list of
+//! In four steps: [`collect`] reads the replies into one list of
 //! records whose names are rewritten; [`chains`] settles CNAMEs (M4); [`rrsets`]
 //! finds duplicates and common TTLs (M2, M3) and picks the additional
-//! records (M8); [`emit`] writes what is left within the client's size (T1).
+//! records (M8); [`emit`] writes what is left within the client's size (T1), and
+//! [`cut`] what is given of an answer that does not fit (K9).
 //! The outcome as a whole (M5, M6, M7, M9) is decided here. Nothing is removed
 //! from the list on the way: every record ends with a [`Fate`] that says which
 //! rule decided it, and `explain` shows them.
 
 mod chains;
 mod collect;
+mod cut;
 mod emit;
 mod rrsets;
 
@@ -18,7 +20,8 @@ use super::outbox::Transport;
 use super::sub::{Progress, Sub};
 use super::synth::{self, Asker};
 use super::time::Time;
-use crate::config::{OnMissing, Plan, Settings, Zone};
+use crate::config::{OnMissing, Plan, Settings, Truncated, Zone};
+use crate::wire::MAX_MESSAGE;
 use crate::wire::compress::Compressor;
 use crate::wire::edns::MIN_PAYLOAD;
 use crate::wire::message::{Flags, Message, Notes, opt_len};
@@ -27,7 +30,6 @@ use crate::wire::names::{Ident, NameId, Names};
 use crate::wire::rdata;
 use crate::wire::rewrite::Scratch;
 use crate::wire::table::Table;
-use crate::wire::{HEADER_LEN, MAX_MESSAGE};
 use ahash::RandomState;
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rcode, Rtype};
 
@@ -56,7 +58,7 @@ pub enum Fate {
     Unrelated,
     /// An SRV target `.` beside real ones (M10).
     NotHere,
-    /// No room for it (T1).
+    /// No room for it (T1, K9).
     NoRoom,
 }
 
@@ -172,6 +174,9 @@ pub struct Merger {
     /// next of each cluster is.
     keep: Vec<bool>,
     turns: Vec<usize>,
+    /// For cutting an answer: of each reply, the records not looked at yet, as
+    /// places in `order`.
+    runs: Vec<std::ops::Range<usize>>,
     /// What the answer says about itself.
     pub(super) notes: Notes,
     /// Records left out because of R4, in this answer.
@@ -210,6 +215,7 @@ impl Merger {
             cap: u32::MAX,
             keep: Vec::new(),
             turns: Vec::new(),
+            runs: Vec::new(),
             notes: Notes::default(),
             too_long: 0,
         }
@@ -238,15 +244,16 @@ impl Merger {
         self.cap = outcome.cap;
         let message = Message::begin(out, &gather.question);
         self.compressor.start(message.start);
-        let limit = limit(gather.asker(), &plan.settings);
-        let truncated = self.write(gather, zone, plan, &outcome, limit, message, out);
+        let cut = self.write(gather, zone, plan, &outcome, message, out);
+        let stream = gather.client.transport.is_stream();
         let shortest = self.rrsets.iter().map(|rrset| rrset.ttl).chain(outcome.negative_ttl);
         Merged {
             rcode: outcome.rcode,
             completeness: outcome.completeness,
-            truncated,
+            truncated: cut && !stream,
+            cut_over_stream: cut && stream,
             ttl: shortest.fold(outcome.cap, u32::min),
-            has_all: !truncated && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
+            has_all: !cut && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
             has_notes: self.notes.iter().next().is_some(),
         }
     }
@@ -350,48 +357,50 @@ impl Merger {
     }
 
     /// Writes the message; tells whether it had to be cut.
-    #[allow(clippy::too_many_arguments)]
     fn write(
         &mut self,
         gather: &Gather,
         zone: &Zone,
         plan: &Plan,
         outcome: &Outcome,
-        limit: usize,
         mut message: Message,
         out: &mut Vec<u8>,
     ) -> bool {
         let settings = &plan.settings;
+        let limit = limit(gather.asker(), settings);
         let room = limit - opt_len(gather.edns, &self.notes);
         self.register_question(gather, message.start);
-        let mut truncated = self.write_answer(gather, room, &mut message, out);
-        if truncated {
-            if settings.truncated == crate::config::Truncated::Empty {
-                out.truncate(message.start + HEADER_LEN + gather.question.len());
-                message.counts = [0; 3];
-            }
-        } else if let Some(ttl) = outcome.negative_ttl {
-            let place = out.len();
+        let mut cut = !self.write_answer(gather, room, &mut message, out);
+        if !cut && let Some(ttl) = outcome.negative_ttl {
             synth::push_soa(&mut self.compressor, zone, ttl, out);
-            if out.len() - message.start <= room {
-                message.counts[1] += 1;
-            } else {
-                out.truncate(place);
-                truncated = true;
-            }
-        } else {
+            message.counts[1] += 1;
+            cut = message.len(out) > room;
+        } else if !cut {
             self.write_additional(gather, room, &mut message, out);
+        }
+        let stream = gather.client.transport.is_stream();
+        if cut {
+            self.discard_answer(gather, &mut message, out);
+            if stream {
+                let text = "answer is larger than 65535 octets, records left out";
+                self.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
+            }
+            if stream || settings.truncated != Truncated::Empty {
+                let room = limit - opt_len(gather.edns, &self.notes);
+                self.write_selection(gather, room, &mut message, out);
+            }
         }
         let flags = Flags {
             rcode: OptRcode::from_rcode(outcome.rcode),
             aa: outcome.aa,
-            tc: truncated,
+            // There is nothing larger to ask over (see K9 in the contract).
+            tc: cut && !stream,
             ra: outcome.ra,
             ad: false,
         };
         let payload = settings.max_udp_payload;
         message.end(out, &gather.header, flags, gather.edns, payload, &self.notes);
-        truncated
+        cut
     }
 
     /// The compressor, for answers that need no merging.
@@ -428,8 +437,10 @@ pub struct Merged {
     pub rcode: Rcode,
     /// How complete it is.
     pub completeness: Completeness,
-    /// It had to be cut.
+    /// It had to be cut, and says so with TC (T1).
     pub truncated: bool,
+    /// It had to be cut over a stream, which EDE 0 says (K9).
+    pub cut_over_stream: bool,
     /// The smallest TTL in it, in seconds.
     pub ttl: u32,
     /// No record was left out for want of room.
