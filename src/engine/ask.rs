@@ -208,7 +208,8 @@ impl Engine {
         out.send(attempt.link, start);
     }
 
-    /// Q6: the client's RD and CD, no other flag, no option; our own OPT.
+    /// Q6: RD, the client's CD, no other flag, no option; our own OPT. A forward
+    /// gets the client's RD.
     fn push_question(&self, index: u32, n: usize, attempt: Attempt, out: &mut Outbox) {
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
@@ -222,7 +223,7 @@ impl Engine {
         let mut section = HeaderSection::default();
         let header = section.header_mut();
         header.set_id(attempt.id);
-        header.set_rd(gather.header.rd());
+        header.set_rd(!relayed || gather.header.rd());
         header.set_cd(gather.header.cd());
         header.set_ad(relayed && gather.header.ad());
         section.counts_mut().set_qdcount(1);

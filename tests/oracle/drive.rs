@@ -185,8 +185,7 @@ impl Turns<'_> {
         let packet = Packet::read(&asked.packet)?;
         let place = format!("10.8.{cluster}.1:53");
         let question = Some((name.clone(), self.context.rtype, 1));
-        let asks = &self.scenario.asks;
-        let flags = if asks.rd { RD } else { 0 } | if asks.cd { CD } else { 0 };
+        let flags = RD | if self.scenario.asks.cd { CD } else { 0 };
         if asked.server.to_string() != place {
             return Err(format!("{} is asked instead of {place}", asked.server));
         }
