@@ -64,7 +64,7 @@ fn demanded(played: &drive::Played) -> Answer {
     let own = |record: Record| Answer {
         aa: true,
         ra: context.forward,
-        answer: vec![Row { sub: 0, record: Record { owner: context.question.clone(), ..record } }],
+        answer: vec![Row::own(Record { owner: context.question.clone(), ..record })],
         ..Answer::default()
     };
     // Q8: the apex is ours.

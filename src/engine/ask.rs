@@ -78,16 +78,21 @@ impl Engine {
             if self.gathers[index as usize].subs()[sub].progress != Progress::Waiting {
                 continue;
             }
-            match self.first_server(index, sub) {
-                Some(turn) => {
-                    self.gathers[index as usize].subs_mut()[sub].turn = turn;
-                    self.ask(now, index, sub, out);
-                }
-                // Known to be down: that costs the query nothing (U5).
-                None => self.settle(now, index, sub, Progress::Failed(Failure::Out), out),
-            }
+            self.begin_sub(now, index, sub, out);
         }
         self.reconsider(now, index, out);
+    }
+
+    /// Sends a sub-question for the first time.
+    pub(super) fn begin_sub(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
+        match self.first_server(index, n) {
+            Some(turn) => {
+                self.gathers[index as usize].subs_mut()[n].turn = turn;
+                self.ask(now, index, n, out);
+            }
+            // Known to be down: that costs the query nothing (U5).
+            None => self.settle(now, index, n, Progress::Failed(Failure::Out), out),
+        }
     }
 
     /// The place in the cluster's list of the server to begin with: by the

@@ -24,6 +24,10 @@ impl Engine {
         if self.gathers[index as usize].lingering {
             return self.answer_waiters(now, index, None, out);
         }
+        self.fill_in(now, index);
+        if self.follow(now, index, out) {
+            return;
+        }
         let gather = &self.gathers[index as usize];
         if gather.phase == Phase::Prefixed && nobody_has_it(gather) {
             // A service really called `a-thing` must be found (Q5).
@@ -46,7 +50,6 @@ impl Engine {
             self.release(index);
             return;
         }
-        self.fill_in(now, index);
         let start = out.octets.len();
         let merged = if background {
             // Nobody is to have it; it is merged for what it is worth.

@@ -4,6 +4,7 @@ use super::links::LinkId;
 use super::outbox::Transport;
 use super::time::Time;
 use crate::wire::case::Case;
+use crate::wire::name::same;
 use crate::wire::reply::Summary;
 use domain::base::iana::Rcode;
 use smallvec::SmallVec;
@@ -120,6 +121,9 @@ pub struct Sub {
     pub unchanged: bool,
     /// It is the cluster's last good answer, not one to this query (M6).
     pub stale: bool,
+    /// It goes on where the CNAMEs of another reply end (K8): the question's name
+    /// is not the client's.
+    pub follows: bool,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
     /// Where its answer came from.
@@ -143,6 +147,7 @@ impl Sub {
             plain: false,
             unchanged: false,
             stale: false,
+            follows: false,
             refused: 0,
             second_chance: false,
             last_failure: Failure::Silent,
@@ -169,6 +174,21 @@ impl Sub {
         }
     }
 
+    /// The name it asks for.
+    pub fn name(&self) -> &[u8] {
+        &self.question[..self.question.len().saturating_sub(4)]
+    }
+
+    /// It goes on with a chain that ends at this name of this cluster.
+    pub fn continues(&self, cluster: usize, name: &[u8]) -> bool {
+        self.follows && self.cluster == cluster && same(self.name(), name)
+    }
+
+    /// It has no proper answer.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.progress, Progress::Failed(_) | Progress::Waiting)
+    }
+
     /// Whether its reply has records.
     pub fn has_answer(&self) -> bool {
         matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
@@ -177,11 +197,19 @@ impl Sub {
     /// Takes over what another was told, because it has no answer of its own.
     /// The other keeps it: more queries may need it before this one is done.
     pub fn fill_in(&mut self, last: &Sub) {
-        self.reply.clear();
-        self.reply.extend_from_slice(&last.reply);
-        self.progress = last.progress;
-        self.answered = last.answered;
+        self.copy_answer(last);
         self.stale = true;
         self.unchanged = false;
+    }
+
+    /// Takes over what another was told: they are the same question.
+    pub fn copy_answer(&mut self, other: &Sub) {
+        self.reply.clear();
+        self.reply.extend_from_slice(&other.reply);
+        self.progress = other.progress;
+        self.answered = other.answered;
+        self.asked_at = other.asked_at;
+        self.stale = other.stale;
+        self.unchanged = other.unchanged;
     }
 }

@@ -122,6 +122,13 @@ fn item() -> impl Strategy<Value = Item> {
         places.insert(0, Place::Asked);
         Item::Chain { places, data, ttl, backwards }
     });
+    // Into another cluster, where it goes on.
+    let across = (vec(place(), 0..2), (0..5usize, 0..4usize), option::weighted(0.2, data()), ttl());
+    let across = across.prop_map(|(mut places, (c, n), data, ttl)| {
+        places.insert(0, Place::Asked);
+        places.push(Place::Theirs(c, n));
+        Item::Chain { places, data, ttl, backwards: false }
+    });
     let other = prop_oneof![
         4 => prop::sample::select(TYPES.to_vec()),
         1 => prop::sample::select(vec![46u16, 47, 50, 43, 48]),
@@ -129,6 +136,7 @@ fn item() -> impl Strategy<Value = Item> {
     prop_oneof![
         12 => (owner(), data()).prop_map(|(owner, data)| Item::Data(owner, data)),
         3 => chain,
+        1 => across,
         2 => (owner(), other, data()).prop_map(|(owner, rtype, data)| Item::Other(owner, rtype, data)),
         1 => (owner(), data()).prop_map(|(owner, data)| Item::Other(owner, 39, data)),
         1 => (9..14u8, data()).prop_map(|(links, data)| Item::Long(links, data)),

@@ -4,6 +4,7 @@
 use crate::chains;
 use crate::labels::{Labels, Rewritten, Zone};
 use crate::packet::{AA, Packet, Part, RA, Record, is_dnssec, is_rewritten};
+use std::collections::BTreeSet;
 
 /// What came of one sub-question.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Sub {
     pub cluster: usize,
     pub name: Labels,
     pub outcome: Outcome,
+    /// It goes on where another's chain ends.
+    pub follows: bool,
 }
 
 /// What the rules depend on besides the replies.
@@ -38,6 +41,15 @@ pub struct Context {
 pub struct Row {
     pub sub: usize,
     pub record: Record,
+    /// The first name in its RDATA, as the cluster gave it.
+    pub target: Option<Labels>,
+}
+
+impl Row {
+    /// A record that is in no reply.
+    pub fn own(record: Record) -> Row {
+        Row { sub: 0, record, target: None }
+    }
 }
 
 /// The answer, before sizes.
@@ -78,12 +90,13 @@ impl Rewrites {
                     if record.class != 1 || is_dnssec(record.rtype) {
                         continue;
                     }
+                    let target = record.names().next().cloned();
                     let Some(record) = all.record(context, sub, record) else {
                         all.too_long = true;
                         continue;
                     };
                     let rows = if section == 0 { &mut all.answer } else { &mut all.additional };
-                    rows.push(Row { sub: n, record });
+                    rows.push(Row { sub: n, record, target });
                 }
             }
         }
@@ -93,7 +106,7 @@ impl Rewrites {
     fn record(&mut self, context: &Context, sub: &Sub, record: &Record) -> Option<Record> {
         let mut record = record.clone();
         record.ttl = ttl(record.ttl);
-        record.owner = if record.owner.same(&sub.name) {
+        record.owner = if record.owner.same(&sub.name) && !sub.follows {
             context.question.clone()
         } else {
             self.name(context, sub, &record.owner)?
@@ -174,9 +187,8 @@ fn merge(rows: Vec<Row>) -> Vec<Row> {
 pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     let rewrites = Rewrites::of(context, subs);
     let mut out = Answer::default();
-    let chains::Settled { rows, conflict, has_data } =
-        chains::settle(context, subs.len(), &rewrites.answer);
-    out.answer = merge(drop_absent(rows));
+    let settled = chains::settle(context, subs, &rewrites.answer);
+    out.answer = merge(drop_absent(settled.rows));
     let related = rewrites.additional.iter().filter(|row| {
         let address = matches!(row.record.rtype, 1 | 28);
         let named = out.answer.iter().any(|other| {
@@ -189,24 +201,23 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     });
     out.additional = merge(related.cloned().collect());
 
-    let mut replies = Vec::new();
-    let mut failed = 0;
-    for sub in subs {
-        match &sub.outcome {
-            Outcome::Answered(packet) => replies.push(packet),
-            Outcome::CannotExist => {}
-            Outcome::Failed => failed += 1,
-        }
-    }
-    let proper = subs.len() - failed;
+    let replies: Vec<&Packet> = subs
+        .iter()
+        .filter_map(|sub| match &sub.outcome {
+            Outcome::Answered(packet) => Some(packet),
+            _ => None,
+        })
+        .collect();
+    // A cluster may be asked twice: where a chain leads there, too.
+    let clusters: BTreeSet<usize> = subs.iter().map(|sub| sub.cluster).collect();
+    let missing = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
+    let failed = missing.map(|sub| sub.cluster).collect::<BTreeSet<usize>>().len();
+    let proper = clusters.len() - failed;
     out.aa = replies.iter().all(|packet| packet.flags & AA != 0);
     out.ra = context.forward || replies.iter().any(|packet| packet.flags & RA != 0);
-    let all_nxdomain = replies.iter().all(|packet| packet.flags & 15 == 3);
-    let enough = proper >= context.min_clusters.min(subs.len());
+    let enough = proper >= context.min_clusters.min(clusters.len());
     let has_records = !out.answer.is_empty();
-    if conflict {
-        out.ede.push(0);
-    }
+    out.ede.extend(vec![0; settled.conflicts]);
     if has_records && failed > 0 && enough && !context.fail {
         out.ede.push(23);
         for row in out.answer.iter_mut().chain(&mut out.additional) {
@@ -222,14 +233,14 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     } else {
         let apex = context.question.same(&context.zone.name);
         // RFC 6604: a chain that ends nowhere does not make the name exist.
-        if all_nxdomain && !has_data && !apex {
+        if !settled.any_noerror && !settled.has_data && !settled.flattened && !apex {
             out.rcode = 3;
         }
         if !has_records || out.rcode == 3 {
             let records = replies.iter().flat_map(|packet| &packet.sections[1]);
             let soas = records.filter(|record| record.rtype == 6 && record.class == 1);
             let ttl = soas.map(negative_ttl).min().unwrap_or(5);
-            out.authority.push(Row { sub: 0, record: soa(&context.zone, ttl) });
+            out.authority.push(Row::own(soa(&context.zone, ttl)));
             out.aa |= !out.ra;
         }
     }

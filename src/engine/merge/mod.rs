@@ -1,7 +1,8 @@
 //! From the clusters' replies to one answer: the rules M, R and T1.
 //!
 //! In four steps: [`collect`] reads the replies into one list of
-//! records whose names are rewritten; [`chains`] settles CNAMEs (M4); [`rrsets`]
+//! records whose names are rewritten; [`chains`] follows CNAMEs and [`owners`]
+//! decides which of them are given (M4, K8); [`rrsets`]
 //! finds duplicates and common TTLs (M2, M3) and picks the additional
 //! records (M8); [`emit`] writes what is left within the client's size (T1), and
 //! [`cut`] what is given of an answer that does not fit (K9).
@@ -13,6 +14,7 @@ mod chains;
 mod collect;
 mod cut;
 mod emit;
+mod owners;
 mod rrsets;
 
 use super::gather::Gather;
@@ -52,8 +54,12 @@ pub enum Fate {
     Dnssec,
     /// Another record is equal after rewriting (M2).
     Duplicate,
-    /// A CNAME that was flattened, or a chain that had to give way (M4).
-    Chain,
+    /// A CNAME that is not given, because the clusters differ at the question's
+    /// name; what its chain ends in is given instead (K8).
+    Flattened,
+    /// Part of a chain that had to give way to another, or that leaves every
+    /// suffix where others do not (K8).
+    Conflict,
     /// Not about the question, or the clusters' authority section (M8).
     Unrelated,
     /// An SRV target `.` beside real ones (M10).
@@ -260,30 +266,31 @@ impl Merger {
 
     /// M5, M6, M7 and M9.
     fn outcome(&mut self, now: Time, gather: &Gather, zone: &Zone, plan: &Plan) -> Outcome {
-        let mut proper = 0;
         let mut all_aa = true;
         let mut any_ra = !plan.forwards.is_empty();
-        let mut any_noerror = false;
         let mut failed = 0;
+        let mut asked = 0;
         let mut stale = 0;
         let mut negative_ttl: Option<u32> = None;
-        for sub in gather.subs() {
-            match sub.progress {
+        for (n, sub) in gather.subs().iter().enumerate() {
+            asked += usize::from(is_first(gather, n, |_| true));
+            match &sub.progress {
                 Progress::Answered(summary) => {
-                    proper += 1;
                     stale += usize::from(sub.stale);
                     all_aa &= summary.aa;
                     any_ra |= summary.ra;
-                    any_noerror |= summary.rcode == Rcode::NOERROR;
                     if let Some(ttl) = summary.negative_ttl {
                         let ttl = ttl.saturating_sub(age(now, sub));
                         negative_ttl = Some(negative_ttl.map_or(ttl, |known| known.min(ttl)));
                     }
                 }
-                Progress::CannotExist => proper += 1,
-                Progress::Failed(_) | Progress::Waiting => failed += 1,
+                Progress::CannotExist => {}
+                Progress::Failed(_) | Progress::Waiting => {
+                    failed += usize::from(is_first(gather, n, Sub::is_missing));
+                }
             }
         }
+        let proper = asked - failed;
         let mut outcome = Outcome {
             rcode: Rcode::NOERROR,
             aa: all_aa,
@@ -294,7 +301,6 @@ impl Merger {
         };
         let settings = &plan.settings;
         let behaviour = &zone.behaviour;
-        let asked = gather.subs().len();
         let has_records = !self.order.is_empty();
         let enough = proper >= behaviour.min_clusters.min(asked);
         // An answer that lacks a cluster is held for a short time in all.
@@ -303,19 +309,19 @@ impl Merger {
         if has_records && stale > 0 && (failed == 0 || enough) {
             outcome.cap = cap;
             outcome.completeness = Completeness::Stale;
-            let old = gather.subs().iter().filter(|sub| sub.stale);
-            let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
+            let old = clusters(gather, zone, |sub| sub.stale);
             self.notes.add(ExtendedErrorCode::STALE_ANSWER, "stale data, from", old);
         }
         if has_records && failed > 0 && enough && behaviour.on_missing != OnMissing::Fail {
             outcome.cap = cap;
             outcome.completeness = Completeness::Partial;
-            let missing = missing(gather, zone);
+            let missing = clusters(gather, zone, Sub::is_missing);
             self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
         } else if failed > 0 || (has_records && !enough) {
             self.fail(gather, zone, &mut outcome, proper, asked);
-        } else if !any_noerror
-            && !self.has_data()
+        } else if !self.chains.any_noerror
+            && !self.chains.has_data
+            && !self.chains.flattened
             && gather.name().len() != zone.name.as_slice().len()
         {
             // Also when the names a chain led to do not exist (RFC 6604, 3).
@@ -353,7 +359,7 @@ impl Merger {
         } else {
             ExtendedErrorCode::NETWORK_ERROR
         };
-        self.notes.add(code, "no answer from", missing(gather, zone));
+        self.notes.add(code, "no answer from", clusters(gather, zone, Sub::is_missing));
     }
 
     /// Writes the message; tells whether it had to be cut.
@@ -466,10 +472,21 @@ pub(super) fn limit(asker: Asker<'_>, settings: &Settings) -> usize {
     }
 }
 
-/// The clusters that did not answer properly, by name.
-fn missing<'a>(gather: &'a Gather, zone: &'a Zone) -> impl Iterator<Item = &'a str> {
-    gather.subs().iter().filter_map(|sub| match sub.progress {
-        Progress::Failed(_) | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
-        Progress::Answered(_) | Progress::CannotExist => None,
-    })
+/// Of the sub-questions like this one, the `n`th is its cluster's first. A
+/// cluster is asked more than once where a CNAME leads there.
+fn is_first(gather: &Gather, n: usize, like: impl Fn(&Sub) -> bool) -> bool {
+    let (before, rest) = gather.subs().split_at(n);
+    let Some(sub) = rest.first() else { return false };
+    !sub.follows || !before.iter().any(|other| other.cluster == sub.cluster && like(other))
+}
+
+/// The clusters that have such a sub-question, by name.
+fn clusters<'a>(
+    gather: &'a Gather,
+    zone: &'a Zone,
+    like: impl Fn(&Sub) -> bool + Copy + 'a,
+) -> impl Iterator<Item = &'a str> {
+    let subs = gather.subs().iter().enumerate();
+    let such = subs.filter(move |&(n, sub)| like(sub) && is_first(gather, n, like));
+    such.map(|(_, sub)| zone.clusters[sub.cluster].label.as_str())
 }
