@@ -298,6 +298,11 @@ impl Exposition {
                 "Queries refused: their client had too many in flight",
                 c.client_limited,
             ),
+            (
+                "cut_over_stream",
+                "Answers over TCP or TLS with records left out: larger than 65535 octets",
+                c.cut_over_stream,
+            ),
             ("too_long", "Records left out because a rewritten name was too long", c.too_long),
             ("servers_taken_out", "Times a server was taken out", c.taken_out),
             ("probes", "Probes of servers that are out or idle", c.probes),

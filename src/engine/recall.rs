@@ -74,6 +74,7 @@ impl Engine {
         drop(meter);
         if let Some(merged) = merged {
             self.counters.truncated += u64::from(merged.truncated);
+            self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
         out.answer_kept(asker.client, asker.came, start);

@@ -1,7 +1,6 @@
 //! What of that may stand in for a cluster that is missing: the rules K1, K2, K4
 //! and K6.
 
-use super::beside;
 use super::held::{ANY_TYPE, Data, Entry, Held, Kind, ancestor_key};
 use super::subject::{Said, StandIn, Subject};
 use crate::engine::time::Time;
@@ -136,9 +135,7 @@ impl Held {
             let Some(entry) = self.records_that_stand_in(about, now, keep_for) else { continue };
             let found = entry.stand_in();
             return match found.said {
-                Said::Reply(reply) if beside::is_alias(reply, &entry.summary, subject.name) => {
-                    Some(found)
-                }
+                Said::Reply(_) if entry.summary.has_cname => Some(found),
                 _ => Some(StandIn { said, summary, ..found }),
             };
         }
