@@ -105,6 +105,9 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
             subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
         let known = failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
         if !known || !ends_in_nxdomain(&context, &rest) {
+            let (context, memory) = (&context, &mut memory);
+            let mut turns = Turns { scenario, context, plain, backwards, memory, lab: &mut lab };
+            turns.follow_all(&mut subs, &mut silent)?;
             break;
         }
     }
@@ -121,7 +124,7 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
 
 fn too_late((cluster, name): (usize, Option<Labels>)) -> Sub {
     let outcome = if name.is_some() { Outcome::Failed } else { Outcome::CannotExist };
-    Sub { cluster, name: name.unwrap_or_default(), outcome, stale: false }
+    Sub { cluster, name: name.unwrap_or_default(), outcome, follows: false, stale: false }
 }
 
 struct Turns<'a> {
@@ -152,15 +155,30 @@ impl Turns<'_> {
         if let Some(more) = asked.next() {
             return Err(format!("{} is asked, too", more.server));
         }
-        let mut expired = self.answer_all(waiting, &mut subs)?;
+        self.answer_all(waiting, &mut subs)?;
+        Ok(subs)
+    }
+
+    /// K8: follows chains into other clusters, for as long as there is time.
+    fn follow_all(&mut self, subs: &mut Vec<Sub>, silent: &mut Vec<String>) -> Result<(), String> {
         loop {
-            let ends = chains::open_ends(self.context, &subs);
+            let ends = chains::open_ends(self.context, subs);
             if ends.is_empty() {
-                return Ok(subs);
+                return Ok(());
             }
+            let expired = !silent.is_empty();
             let asked = if expired { Vec::new() } else { self.lab.take_asked() };
-            let waiting = self.follow(ends, asked, expired, &mut subs)?;
-            expired |= self.answer_all(waiting, &mut subs)?;
+            let first = subs.len();
+            let waiting = self.follow(ends, asked, expired, subs)?;
+            if self.answer_all(waiting, subs)? {
+                silent.extend(subs[first..].iter().map(|sub| format!("10.8.{}.1:53", sub.cluster)));
+                self.lab.pass(Duration::from_millis(800));
+            }
+            for sub in &mut subs[first..] {
+                let alone = std::slice::from_mut(sub);
+                let cd = self.scenario.asks.cd;
+                held::fill_in(self.memory, self.context, cd, self.lab.now, alone);
+            }
         }
     }
 
@@ -182,12 +200,13 @@ impl Turns<'_> {
                     && !matches!(sub.outcome, Outcome::CannotExist)
             });
             let outcome = known.map_or(Outcome::Failed, |known| known.outcome.clone());
+            let stale = known.is_some_and(|known| known.stale);
             if known.is_none() && !expired {
                 let asked = asked.next().ok_or(format!("cluster {cluster}: not asked {name:?}"))?;
                 self.check(&asked, cluster, &name)?;
                 waiting.push((subs.len(), asked));
             }
-            subs.push(Sub { cluster, name, outcome, follows: true });
+            subs.push(Sub { cluster, name, outcome, follows: true, stale });
         }
         match asked.next() {
             Some(more) => Err(format!("{} is asked, too", more.server)),

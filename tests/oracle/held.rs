@@ -279,7 +279,8 @@ impl<'a> View<'a> {
         let below = |(under, other): &(Labels, u16)| {
             let Some(front) = under.in_front_of(name) else { return false };
             let Some(label) = front.0.last() else { return false };
-            let service = label[0] == b'_' && matches!(rtype, A | AAAA);
+            let behind = label[0] == b'_' && name.0.first().is_none_or(|own| own[0] != b'_');
+            let service = behind && matches!(rtype, A | AAAA);
             !service && self.records(under, *other).is_some()
         };
         self.questions().iter().any(below).then(nodata)
@@ -289,6 +290,15 @@ impl<'a> View<'a> {
     fn holds(&self, name: &Labels) -> bool {
         let about = |(known, rtype): &(Labels, u16)| {
             known.same(name) && self.stand_in(name, *rtype).is_some()
+        };
+        self.questions().iter().any(about)
+    }
+
+    /// K7: anything but NXDOMAIN is held for the name, of any type.
+    fn is_known(&self, name: &Labels) -> bool {
+        let about = |(known, rtype): &(Labels, u16)| {
+            let mut learned = self.learned(name, *rtype).into_iter();
+            known.same(name) && learned.any(|held| held.says != Says::Nxdomain)
         };
         self.questions().iter().any(about)
     }
@@ -310,20 +320,26 @@ fn nodata() -> Packet {
     Packet { id: 0, flags: 0x8000 | AA, question: None, sections: Default::default(), opt: None }
 }
 
-/// Whether an answer of just now says that the cluster has the name (K8).
+/// Whether an answer of just now says that the cluster has the name, but for an
+/// alias (K4).
 fn has_name(sub: &Sub) -> bool {
+    let Outcome::Answered(packet) = &sub.outcome else { return false };
+    packet.flags & 15 != 3 && !has_alias(sub)
+}
+
+fn has_alias(sub: &Sub) -> bool {
     let Outcome::Answered(packet) = &sub.outcome else { return false };
     let cname = |record: &Record| {
         record.class == 1 && record.rtype == CNAME && record.owner.same(&sub.name)
     };
-    packet.flags & 15 != 3 || packet.sections[0].iter().any(cname)
+    packet.sections[0].iter().any(cname)
 }
 
 /// Fills in for clusters that are missing, or not yet believed to be empty.
 pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &mut [Sub]) {
     let rtype = context.rtype;
     let view = |cluster| View { memory, cluster, cd, now };
-    let somebody_has_it = subs.iter().any(has_name);
+    let somebody_has_it = subs.iter().any(has_name) && !subs.iter().any(has_alias);
     for sub in subs.iter_mut() {
         let view = view(sub.cluster);
         let packet = match &sub.outcome {
@@ -370,11 +386,11 @@ pub fn known_as_asked(
     now: Time,
     failed: &[Sub],
 ) -> bool {
-    let holds = |cluster, name: &Labels| View { memory, cluster, cd, now }.holds(name);
+    let view = |cluster| View { memory, cluster, cd, now };
     let plain = context.zone.plain(&context.question);
     memory.stale
-        && !failed.iter().any(|sub| holds(sub.cluster, &sub.name))
+        && !failed.iter().any(|sub| view(sub.cluster).holds(&sub.name))
         && plain.iter().any(|(cluster, name)| {
-            name.as_ref().is_some_and(|name| holds(*cluster, name))
+            name.as_ref().is_some_and(|name| view(*cluster).is_known(name))
         })
 }
