@@ -89,9 +89,10 @@ pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expec
     };
     let (sure, perhaps) = (holders(true), holders(false));
     let mut all: SmallVec<[Expected; 2]> = SmallVec::new();
-    all.push(outcome(rtype, policy, parts, &sure, &perhaps));
+    let doubtful = perhaps.iter().copied().filter(|cluster| !sure.contains(cluster)).collect();
+    all.push(outcome(rtype, policy, parts, &sure, &doubtful));
     if sure.len() < perhaps.len() {
-        all.push(outcome(rtype, policy, parts, &perhaps, &perhaps));
+        all.push(outcome(rtype, policy, parts, &perhaps, &doubtful));
     }
     all
 }
@@ -114,7 +115,6 @@ fn outcome(
         _ => None,
     });
     let counted = parts.len() - missing.len();
-    let perhaps = perhaps.iter().copied().filter(|c| !holders.contains(c)).collect();
     let no_data =
         parts.iter().any(|part| part.held.view == View::NoData) || !holders.is_empty();
     let exists = parts.iter().any(|part| part.exists.is_some());
@@ -122,7 +122,7 @@ fn outcome(
         rcode: Rcode::NOERROR,
         records: records.collect(),
         stale: stale.map(|part| part.cluster).collect(),
-        perhaps,
+        perhaps: perhaps.clone(),
         failure: if parts.iter().any(|part| part.fresh) { 23 } else { 22 },
         by: if holders.is_empty() { By::Whole } else { By::Exists },
         missing,
