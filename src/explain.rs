@@ -65,6 +65,7 @@ struct RoundTold {
 struct ClusterTold {
     cluster: String,
     asked: String,
+    follows_cname: bool,
     sent: u8,
     outcome: String,
     rcode: Option<String>,
@@ -147,6 +148,7 @@ fn cluster(told: &SubReport, records: Vec<RecordTold>) -> ClusterTold {
     let mut out = ClusterTold {
         cluster: told.cluster.clone(),
         asked: name::Shown(&told.name).to_string(),
+        follows_cname: told.follows,
         sent: told.tries,
         outcome: String::new(),
         rcode: None,
@@ -206,10 +208,13 @@ fn fate(record: &RecordReport) -> (&'static str, &'static str) {
         Fate::TooLong => ("left out: a rewritten name would be too long", "R4"),
         Fate::Dnssec => ("left out: no longer what was signed", "R5"),
         Fate::Duplicate => ("left out: equal to one there already", "M2"),
-        Fate::Chain => ("left out: CNAMEs that disagree are flattened", "M4"),
+        Fate::Flattened => {
+            ("left out: the clusters differ here, and what its chain ends in is given", "K8")
+        }
+        Fate::Conflict => ("left out: another cluster's chain or data stand in its place", "K8"),
         Fate::Unrelated | Fate::Open => ("left out: not part of this answer", "M8"),
         Fate::NotHere => ("left out: another cluster has a real target", "M10"),
-        Fate::NoRoom => ("left out: no room in the client's size", "T1"),
+        Fate::NoRoom => ("left out: no room in the client's size", "T1, K9"),
     }
 }
 
@@ -227,7 +232,12 @@ impl fmt::Display for Explanation {
         for round in &self.rounds {
             writeln!(f, "asked: {}", round.asked)?;
             for cluster in &round.clusters {
-                writeln!(f, "\n  {}  <-  {}", cluster.cluster, cluster.asked)?;
+                write!(f, "\n  {}  <-  {}", cluster.cluster, cluster.asked)?;
+                writeln!(
+                    f,
+                    "{}",
+                    if cluster.follows_cname { " (a CNAME leads there, K8)" } else { "" }
+                )?;
                 if let (Some(server), Some(transport), Some(took)) =
                     (&cluster.server, cluster.transport, cluster.milliseconds)
                 {

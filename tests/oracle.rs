@@ -73,7 +73,7 @@ fn demanded(played: &drive::Played) -> Answer {
     let own = |record: Record| Answer {
         aa: true,
         ra: context.forward,
-        answer: vec![Row { sub: 0, record: Record { owner: context.question.clone(), ..record } }],
+        answer: vec![Row::own(Record { owner: context.question.clone(), ..record })],
         ..Answer::default()
     };
     // Q8: the apex is ours.
@@ -121,17 +121,24 @@ fn judge(scenario: &Scenario, played: &drive::Played) -> Result<(), String> {
     let asks = &scenario.asks;
     let ours = usize::from(scenario.settings.payload);
     let theirs = asks.edns.map_or(512, |(size, _)| usize::from(size).max(512));
+    // Octets of the EDE that says that the answer was cut.
+    let note =
+        got.ede().iter().find(|(_, text)| text == sizes::CUT).map_or(0, |_| 6 + sizes::CUT.len());
     let frame = Frame {
         question: (played.context.question.clone(), asks.rtype, 1),
-        opt: got.opt_len(),
+        opt: got.opt_len() - note,
+        note,
         limit: if asks.tcp { 65_535 } else { ours.min(theirs) },
-        empty: scenario.settings.empty,
+        // Without TC, nothing would be a denial.
+        empty: scenario.settings.empty && !asks.tcp,
     };
     let demanded = frame.fit(&answer);
     let flags = [
         (0x8000, true),
         (AA, answer.aa),
-        (TC, demanded.truncated),
+        // RFC 1035, 4.1.1 would have it over TCP as well, where it makes
+        // resolvers give up.
+        (TC, demanded.cut && !asks.tcp),
         (RD, asks.rd),
         (RA, answer.ra),
         (AD, false),
@@ -152,8 +159,11 @@ fn judge(scenario: &Scenario, played: &drive::Played) -> Result<(), String> {
     let opt = got.opt.as_ref().map(|(size, ttl, _)| (usize::from(*size), *ttl));
     let do_bit = |dnssec_ok| if dnssec_ok { 0x8000 } else { 0 };
     equal("OPT", opt, asks.edns.map(|(_, dnssec_ok)| (ours, do_bit(dnssec_ok))))?;
-    let ede = if asks.edns.is_some() { answer.ede } else { Vec::new() };
-    equal("EDE", got.ede(), ede)?;
+    let mut ede = answer.ede;
+    ede.extend((demanded.cut && asks.tcp).then_some(0));
+    ede.retain(|_| asks.edns.is_some());
+    let codes: Vec<u16> = got.ede().into_iter().map(|(code, _)| code).collect();
+    equal("EDE", codes, ede)?;
     // R6: never longer than the best encoding.
     equal("octets", played.packet.len(), demanded.len)
 }

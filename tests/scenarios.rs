@@ -8,6 +8,8 @@ mod common;
 
 #[path = "scenarios/actors.rs"]
 mod actors;
+#[path = "scenarios/chains.rs"]
+mod chains;
 #[path = "scenarios/changes.rs"]
 mod changes;
 #[path = "scenarios/ids.rs"]

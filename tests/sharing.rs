@@ -70,7 +70,6 @@ fn u4_questions_that_clusters_would_hear_differently_are_asked_apart() {
     let plain = query(1, "s.distributed.local.");
     for other in [
         plain.clone(),
-        Question { rd: true, ..plain.clone() },
         Question { cd: true, ..plain.clone() },
         Question { rtype: Rtype::A, ..plain.clone() },
         Question { name: "t.distributed.local.".into(), ..plain.clone() },
@@ -84,6 +83,33 @@ fn u4_questions_that_clusters_would_hear_differently_are_asked_apart() {
         lab.udp(&odd.packet());
         assert_eq!(lab.take_asked().len(), 2);
     }
+}
+
+fn rd(packet: &[u8]) -> bool {
+    packet[2] & 1 == 1
+}
+
+#[test]
+fn q6_u4_clusters_are_asked_with_rd_and_clients_that_differ_in_it_share_that() {
+    let mut lab = Lab::new(&TWO);
+    let plain = query(1, "s.distributed.local.");
+    lab.udp(&plain.packet());
+    lab.udp(&Question { rd: true, id: 2, ..plain }.packet());
+    assert_eq!(lab.asked.iter().map(|asked| rd(&asked.packet)).collect::<Vec<_>>(), [true, true]);
+    answer_all(&mut lab, "x");
+    let answers = lab.take_answers();
+    let flags: Vec<bool> = answers.iter().map(|answer| rd(&answer.packet)).collect();
+    assert_eq!(flags, [false, true], "each client gets its own RD back (M9)");
+}
+
+#[test]
+fn q6_u4_a_forward_is_asked_with_each_clients_rd() {
+    let mut lab = Lab::new(&[&TWO[..], &["--forward", ". 192.0.2.53"]].concat());
+    let plain = query(1, "www.example.");
+    lab.udp(&plain.packet());
+    lab.udp(&Question { rd: true, id: 2, ..plain }.packet());
+    let asked = lab.take_asked();
+    assert_eq!(asked.iter().map(|asked| rd(&asked.packet)).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]

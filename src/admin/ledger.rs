@@ -5,8 +5,8 @@
 use super::accounts::{Account, ClusterName, Name, Subject, subjects_of};
 use super::asked::{self, ServerAccount};
 use crate::config::Plan;
-use crate::engine::Counters;
 use crate::engine::meters::{Latency, Meter};
+use crate::engine::{Counters, Holding};
 use crate::net::roster::WorkerVitals;
 use domain::base::iana::Rcode;
 use std::collections::{HashMap, HashSet};
@@ -63,6 +63,8 @@ pub struct Ledger {
     pub counters: Counters,
     /// Kept answers that had to make room for others.
     pub evictions: u64,
+    /// What is held for when a cluster is missing, by all workers together.
+    pub holding: Holding,
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
     /// Questions for no zone or forward.
@@ -257,6 +259,8 @@ impl Ledger {
         self.stray.add(&stray, &engine.stray);
         self.totals.add(&stray, &engine.stray);
         self.evictions += engine.kept.evictions.saturating_sub(evictions);
+        // It is one store: whoever was asked last knows it best.
+        self.holding = engine.holding;
         self.turned_away += worker.turned_away.saturating_sub(turned_away);
         let gauges = &mut self.gauges;
         gauges.workers += 1;

@@ -5,8 +5,8 @@ use super::Sources;
 use super::accounts::{Account, ClusterName};
 use super::board::{Pinned, unix};
 use super::ledger::Ledger;
-use crate::engine::State;
 use crate::engine::meters::{AGES, Ages, Latency, RCODES};
+use crate::engine::{Holding, State};
 use crate::tap::TapCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
@@ -298,6 +298,11 @@ impl Exposition {
                 "Queries refused: their client had too many in flight",
                 c.client_limited,
             ),
+            (
+                "cut_over_stream",
+                "Answers over TCP or TLS with records left out: larger than 65535 octets",
+                c.cut_over_stream,
+            ),
             ("too_long", "Records left out because a rewritten name was too long", c.too_long),
             ("servers_taken_out", "Times a server was taken out", c.taken_out),
             ("probes", "Probes of servers that are out or idle", c.probes),
@@ -312,6 +317,24 @@ impl Exposition {
             counter(out, &format!("gathersrv_{name}"), help, count)?;
         }
         Ok(())
+    }
+
+    /// Last good answers.
+    fn holding(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let holding = &self.ledger.holding;
+        let (mut entries, mut octets, mut evictions) = (Sums::new(), Sums::new(), Sums::new());
+        for (n, kind) in Holding::KINDS.into_iter().enumerate() {
+            let labels = || vec![("kind", kind)];
+            entries.add(labels(), holding.entries[n] as u64);
+            octets.add(labels(), holding.octets[n] as u64);
+            evictions.add(labels(), holding.evictions[n]);
+        }
+        let help = "What is held of clusters for when they are missing";
+        entries.write(out, "gathersrv_last_good_entries", help, MetricType::Gauge)?;
+        let help = "Octets of what is held of clusters for when they are missing";
+        octets.write(out, "gathersrv_last_good_bytes", help, MetricType::Gauge)?;
+        let help = "What was held of clusters and made room for others";
+        evictions.write(out, "gathersrv_last_good_evictions", help, MetricType::Counter)
     }
 
     fn gauges(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -335,6 +358,7 @@ impl Exposition {
         ] {
             gauge(out, &format!("gathersrv_{name}"), help, value as f64)?;
         }
+        self.holding(out)?;
         let name = "gathersrv_config_last_reload_success_timestamp_seconds";
         gauge(
             out,

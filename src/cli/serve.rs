@@ -136,16 +136,18 @@ pub(super) struct Serve {
     /// It speaks of answers to which some cluster gave records and another is missing: down,
     /// late, or answering SERVFAIL or REFUSED. With stale and partial the answer says which
     /// cluster is missing (EDE 3 or 23), and its TTLs are cut to five seconds. If nobody has
-    /// records and somebody is missing, the answer is SERVFAIL in any case: NXDOMAIN is never
-    /// guessed.
+    /// records, somebody is missing and nothing is held of them, the answer is SERVFAIL, or for
+    /// A, AAAA, HTTPS, SVCB and NS an empty one if another cluster has the name: NXDOMAIN is
+    /// never guessed.
     ///
     /// In a Corefile: on-missing POLICY in the block of gathersrv.
     #[arg(long, value_name = "POLICY", default_value = "stale", help_heading = FAILURES)]
     pub(super) on_missing: Missing,
     /// Answer SERVFAIL when fewer clusters than this are in the answer
     ///
-    /// A last good answer that fills in counts as one. It makes only positive answers
-    /// SERVFAIL, and may not be larger than the number of a zone's clusters. 0 is no demand.
+    /// A last good answer that fills in counts as one. Negative answers become SERVFAIL as
+    /// positive ones do. N may not be larger than the number of a zone's clusters. 0 is no
+    /// demand.
     ///
     /// In a Corefile: min-clusters N in the block of gathersrv.
     ///
@@ -188,18 +190,21 @@ pub(super) struct Serve {
     /// Example: --cache-for 10s
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = cache_for, help_heading = MEMORY)]
     pub(super) cache_for: Duration,
-    /// Last good answers to keep for when a cluster is missing
+    /// Questions whose last good answers are held for when a cluster is missing
     ///
-    /// Over all workers. One is what one cluster last said to one question; it fills in with
-    /// --on-missing stale, however long ago its TTLs ended, up to --keep-for. 0: none is kept,
-    /// and missing clusters are left out.
+    /// What each cluster last said to them, held for all workers together, also through
+    /// changes of the configuration; with --on-missing stale it fills in, however long ago its
+    /// TTLs ended, up to --keep-for. As many negative answers are held beside them, and
+    /// addresses of SRV, MX and CNAME targets. What is asked once displaces nothing that is
+    /// asked again. 0: nothing is held, and missing clusters are left out.
     ///
     /// There is no directive for it: give it beside --config.
     #[arg(long, value_name = "ENTRIES", default_value_t = Settings::default().keep, help_heading = MEMORY)]
     pub(super) keep: usize,
     /// How old a last good answer may be
     ///
-    /// Older ones do not fill in for a missing cluster.
+    /// Older ones do not fill in for a missing cluster. NXDOMAIN does for an hour at most after
+    /// the cluster went missing.
     ///
     /// In a Corefile: serve_stale [TIME] in the block of cache; 1h without a time.
     ///
@@ -209,8 +214,8 @@ pub(super) struct Serve {
     /// How long not to believe a cluster that had records and says it has none
     ///
     /// A cluster's DNS that has just started may not know its services yet. For this time
-    /// its last good answer stands in place of its NXDOMAIN or empty answer. 0s: it is
-    /// believed at once.
+    /// its last good answer stands in place of its NXDOMAIN or empty answer; that is held by
+    /// --keep. 0s: it is believed at once.
     ///
     /// In a Corefile: keep-on-empty TIME in the block of gathersrv.
     ///

@@ -222,6 +222,24 @@ pub struct Zone {
     pub behaviour: Behaviour,
 }
 
+impl Zone {
+    /// The cluster that a name in a reply of the cluster `answering` belongs to
+    /// (R2), and how many labels the name has in front of its suffix: the
+    /// answering one, else that with the closest suffix, of equal ones the first.
+    pub fn owner_of(&self, name: &FlatName, answering: usize) -> Option<(usize, usize)> {
+        if name.labels() == 0 {
+            // The root says "nothing" in RDATA, also where it is a suffix.
+            return None;
+        }
+        if let Some(kept) = name.under(&self.clusters[answering].suffix) {
+            return Some((kept, answering));
+        }
+        let clusters = self.clusters.iter().enumerate();
+        let others = clusters.filter_map(|(n, other)| Some((name.under(&other.suffix)?, n)));
+        others.min_by_key(|&(kept, _)| kept)
+    }
+}
+
 /// Servers for names outside every zone (Q7).
 #[derive(Debug, Clone)]
 pub struct Forward {

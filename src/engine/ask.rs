@@ -87,19 +87,25 @@ impl Engine {
             if self.gathers[index as usize].subs()[sub].progress != Progress::Waiting {
                 continue;
             }
-            match self.first_server(index, sub) {
-                _ if expired => {
-                    self.settle(now, index, sub, Progress::Failed(Failure::Silent), out);
-                }
-                Some(turn) => {
-                    self.gathers[index as usize].subs_mut()[sub].turn = turn;
-                    self.ask(now, index, sub, out);
-                }
-                // Known to be down: that costs the query nothing (U5).
-                None => self.settle(now, index, sub, Progress::Failed(Failure::Out), out),
+            if expired {
+                self.settle(now, index, sub, Progress::Failed(Failure::Silent), out);
+            } else {
+                self.begin_sub(now, index, sub, out);
             }
         }
         self.reconsider(now, index, out);
+    }
+
+    /// Sends a sub-question for the first time.
+    pub(super) fn begin_sub(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
+        match self.first_server(index, n) {
+            Some(turn) => {
+                self.gathers[index as usize].subs_mut()[n].turn = turn;
+                self.ask(now, index, n, out);
+            }
+            // Known to be down: that costs the query nothing (U5).
+            None => self.settle(now, index, n, Progress::Failed(Failure::Out), out),
+        }
     }
 
     /// The place in the cluster's list of the server to begin with: by the
@@ -220,7 +226,8 @@ impl Engine {
         out.send(attempt.link, start);
     }
 
-    /// Q6: the client's RD and CD, no other flag, no option; our own OPT.
+    /// Q6: RD, the client's CD, no other flag, no option; our own OPT. A forward
+    /// gets the client's RD.
     fn push_question(&self, index: u32, n: usize, attempt: Attempt, out: &mut Outbox) {
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
@@ -234,7 +241,7 @@ impl Engine {
         let mut section = HeaderSection::default();
         let header = section.header_mut();
         header.set_id(attempt.id);
-        header.set_rd(gather.header.rd());
+        header.set_rd(!relayed || gather.header.rd());
         header.set_cd(gather.header.cd());
         header.set_ad(relayed && gather.header.ad());
         section.counts_mut().set_qdcount(1);

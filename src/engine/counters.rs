@@ -78,4 +78,7 @@ counters! {
     too_long,
     /// Answers sent truncated (T1).
     truncated,
+    /// Answers over streams with records left out, because all would be more
+    /// than a message can have (K9).
+    cut_over_stream,
 }

@@ -41,6 +41,8 @@ pub struct SubReport {
     pub cluster: String,
     /// The name it was asked, flat.
     pub name: Vec<u8>,
+    /// It was asked because a CNAME leads there (K8).
+    pub follows: bool,
     /// How often the question was sent.
     pub tries: u8,
     /// What came of it.
@@ -54,7 +56,7 @@ pub struct SubReport {
 pub struct Round {
     /// By prefix, or plain.
     pub phase: Phase,
-    /// In the clusters' order.
+    /// In the clusters' order, and then those that follow chains.
     pub subs: Vec<SubReport>,
 }
 
@@ -136,7 +138,8 @@ fn round(gather: &Gather) -> Round {
             Route::Zone(zone) => gather.plan.plan.zones[zone].clusters[sub.cluster].label.clone(),
             Route::Forward(n) => format!("forward {}", gather.plan.plan.forwards[n].name),
         },
-        name: sub.question[..sub.question.len().saturating_sub(4)].to_vec(),
+        name: sub.name().to_vec(),
+        follows: sub.follows,
         tries: sub.tries,
         reaction: match (sub.progress, sub.answered) {
             (Progress::Answered(summary), Some(source)) => Reaction::Answered {

@@ -33,6 +33,9 @@ impl Engine {
         }
         self.note_answers(now, index);
         self.stand_in(now, index);
+        if self.follow(now, index, out) {
+            return;
+        }
         if self.gathers[index as usize].phase == Phase::Prefixed && self.goes_on_plainly(now, index)
         {
             self.note_round(index, false);
@@ -172,6 +175,7 @@ impl Engine {
         let zone = &plan.plan.zones[zone];
         let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut out.octets);
         self.counters.truncated += u64::from(merged.truncated);
+        self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
         self.counters.too_long += u64::from(self.merger.too_long);
         self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
         (OptRcode::from_rcode(merged.rcode), Some(merged))

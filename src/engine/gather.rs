@@ -9,6 +9,7 @@ use super::synth::Asker;
 use super::time::Time;
 use crate::config::{Behaviour, Plan, Route};
 use crate::wire::edns::Edns;
+use crate::wire::name::same;
 use domain::base::Header;
 use domain::base::iana::Rtype;
 use std::cell::RefCell;
@@ -212,7 +213,25 @@ impl Gather {
         sub
     }
 
-    /// The sub-questions of this round, in the clusters' order.
+    /// Adds a sub-question that goes on with a chain at a name of a cluster (K8).
+    /// If that cluster has been asked just that, its answer is used again.
+    pub fn add_following(&mut self, cluster: usize, name: &[u8]) {
+        let mut fixed = [0; 4];
+        fixed.copy_from_slice(&self.question[self.question.len() - 4..]);
+        let sub = self.add_sub(cluster);
+        sub.follows = true;
+        sub.question.extend_from_slice(name);
+        sub.question.extend_from_slice(&fixed);
+        let Some((sub, others)) = self.subs_mut().split_last_mut() else { return };
+        let equal =
+            |other: &&Sub| !other.follows && other.cluster == cluster && same(other.name(), name);
+        if let Some(other) = others.iter().find(equal) {
+            sub.copy_answer(other);
+        }
+    }
+
+    /// The sub-questions of this round, in the clusters' order; behind them
+    /// those that follow chains.
     pub fn subs(&self) -> &[Sub] {
         &self.subs[..self.used]
     }

@@ -14,8 +14,9 @@
 //!
 //! A query in flight is a [`gather::Gather`]: one sub-question for each cluster
 //! ([`mod@sub`], [`ask`]), IDs and sockets from [`links`], one timer in the [`wheel`]. When
-//! the last sub-question is settled, or the deadline has come, [`finish`] has
-//! the answer merged ([`merge`]) or passed on ([`relay`]).
+//! the last sub-question is settled, or the deadline has come, chains into other
+//! clusters are asked on ([`follow`]), and [`finish`] has the answer merged
+//! ([`merge`]) or passed on ([`relay`]).
 
 mod admit;
 mod ask;
@@ -23,6 +24,7 @@ mod cookies;
 mod counters;
 pub mod explain;
 mod finish;
+mod follow;
 mod gather;
 mod guard;
 mod health;

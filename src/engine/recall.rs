@@ -3,6 +3,7 @@
 use super::Engine;
 use super::merge::{Completeness, Merged, limit};
 use super::outbox::Outbox;
+use super::stand_in::note_use;
 use super::store::Worth;
 use super::synth::Asker;
 use super::time::Time;
@@ -47,7 +48,9 @@ impl Engine {
             entry.gather.route = route;
         }
         entry.hits += 1;
-        let first_use = entry.hits == 1;
+        if !std::mem::replace(&mut entry.use_noted, true) {
+            note_use(&mut self.journal, now, &entry.gather);
+        }
         let left = (entry.expires).since(now);
         let refresh = entry.whole
             && entry.hits >= IN_DEMAND
@@ -71,12 +74,10 @@ impl Engine {
         drop(meter);
         if let Some(merged) = merged {
             self.counters.truncated += u64::from(merged.truncated);
+            self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
             self.keep_built(now, key, merged, asker, &out.octets[start..]);
         }
         out.answer_kept(asker.client, asker.came, start);
-        if first_use {
-            self.note_use(now, key, asker.question, cd);
-        }
         self.counters.answered += 1;
         self.counters.hits += 1;
         if refresh {

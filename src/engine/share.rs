@@ -3,7 +3,7 @@
 //! A thousand clients that ask the same at once cost every cluster one
 //! sub-question. Each gets its own answer: its ID, its spelling of the name,
 //! its size limit. Questions are equal if the clusters would be asked the same:
-//! name without case, type, RD and CD, and for a forward also DO and AD.
+//! name without case, type and CD, and for a forward also RD, DO and AD.
 
 use super::Engine;
 use super::gather::{Gather, Waiter};
@@ -22,8 +22,8 @@ const MOST: usize = 1024;
 fn flags(asker: Asker<'_>, route: Route) -> [bool; 4] {
     let relayed = matches!(route, Route::Forward(_));
     [
-        asker.header.rd(),
         asker.header.cd(),
+        relayed && asker.header.rd(),
         relayed && asker.header.ad(),
         relayed && asker.edns.is_some_and(|edns| edns.dnssec_ok),
     ]
@@ -35,10 +35,8 @@ impl Engine {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(self.folded.as_slice());
         hasher.write(&asker.question[asker.question.len().saturating_sub(4)..]);
-        // RD is compared, but no part of the key: answers kept do not depend
-        // on it.
-        for flag in &flags(asker, route)[1..] {
-            hasher.write_u8(u8::from(*flag));
+        for flag in flags(asker, route) {
+            hasher.write_u8(u8::from(flag));
         }
         hasher.finish()
     }

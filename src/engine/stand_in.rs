@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gather, Phase};
-use super::last_good::{Held, Lesson, Subject};
+use super::last_good::{Held, Journal, Lesson, Subject};
 use super::outbox::Outbox;
 use super::sub::{Failure, Progress, Sub};
 use super::synth::Asker;
@@ -49,6 +49,20 @@ fn lower_case(sub: &Sub) -> Vec<u8> {
     sub.question[..sub.question.len().saturating_sub(4)].to_ascii_lowercase()
 }
 
+/// Notes that what the clusters said to a query was asked for again.
+pub(super) fn note_use(journal: &mut Journal, now: Time, gather: &Gather) {
+    let Route::Zone(zone) = gather.route else { return };
+    if gather.plan.plan.settings.keep == 0 {
+        return;
+    }
+    for sub in gather.subs() {
+        let name = &sub.question[..sub.question.len().saturating_sub(4)];
+        if let Some(subject) = subject(gather, zone, sub.cluster, name) {
+            journal.note_use(now, subject);
+        }
+    }
+}
+
 impl Engine {
     /// Notes what the clusters have just said.
     pub(super) fn note_answers(&mut self, now: Time, index: u32) {
@@ -67,25 +81,6 @@ impl Engine {
             {
                 let reply = &sub.reply[..];
                 self.journal.note(now, Lesson { subject, summary, reply, source });
-            }
-        }
-        if self.journal.is_full() {
-            self.hand_in();
-        }
-    }
-
-    /// Notes that an answer was given again from the cache.
-    pub(super) fn note_use(&mut self, now: Time, key: u64, question: &[u8], cd: bool) {
-        let Some(entry) = self.store.find(key, question, cd) else { return };
-        let gather = &entry.gather;
-        let Route::Zone(zone) = gather.route else { return };
-        if gather.plan.plan.settings.keep == 0 {
-            return;
-        }
-        for sub in gather.subs() {
-            let name = &sub.question[..sub.question.len().saturating_sub(4)];
-            if let Some(subject) = subject(gather, zone, sub.cluster, name) {
-                self.journal.note_use(now, subject);
             }
         }
         if self.journal.is_full() {
@@ -135,14 +130,17 @@ impl Engine {
         }
         // K4: they may be asked for a type that nobody has asked for before.
         let gather = &mut self.gathers[index as usize];
-        let unknown = gather.subs().iter().all(|sub| sub.stale || has_no_name(sub));
-        if !stale || !unknown || !may_be_nodata(gather.qtype()) {
+        let mut own = gather.subs().iter().filter(|sub| !sub.follows && !sub.stale);
+        let is_alias = |sub: &Sub| matches!(&sub.progress, Progress::Answered(s) if s.has_cname);
+        let unknown = own.clone().all(has_no_name) || own.any(is_alias);
+        if !stale || !may_be_nodata(gather.qtype()) {
             return;
         }
         for n in 0..gather.subs().len() {
             let sub = &gather.subs()[n];
             let name = lower_case(sub);
             if is_missing(sub)
+                && (unknown || sub.follows)
                 && let Some(subject) = subject(gather, zone, sub.cluster, &name)
                 && let Some(found) = held.find_name(subject, now, keep_for)
             {
@@ -210,6 +208,13 @@ impl Engine {
             self.gathers[index as usize].phase = Phase::Plain;
             self.begin_held_round(now, index);
         }
+        let first = |engine: &Self| engine.gathers[index as usize].subs().len();
+        let mut from = first(self);
+        while self.add_open_ends(now, index) {
+            self.fail_unasked(index, from);
+            self.stand_in(now, index);
+            from = first(self);
+        }
         let gather = &mut self.gathers[index as usize];
         gather.settled = now;
         let given = gather.subs().iter().any(|sub| sub.stale) && self.try_answer(now, index, out);
@@ -220,10 +225,15 @@ impl Engine {
     /// A round in which nobody is asked.
     fn begin_held_round(&mut self, now: Time, index: u32) {
         self.make_subs(index);
-        let gather = &mut self.gathers[index as usize];
-        for sub in gather.subs_mut().iter_mut().filter(|sub| sub.progress == Progress::Waiting) {
-            sub.progress = Progress::Failed(Failure::Overloaded);
-        }
+        self.fail_unasked(index, 0);
         self.stand_in(now, index);
+    }
+
+    fn fail_unasked(&mut self, index: u32, from: usize) {
+        for sub in &mut self.gathers[index as usize].subs_mut()[from..] {
+            if sub.progress == Progress::Waiting {
+                sub.progress = Progress::Failed(Failure::Overloaded);
+            }
+        }
     }
 }

@@ -55,6 +55,8 @@ pub struct Entry {
     pub whole: bool,
     /// When its replies were last noted as last good answers.
     pub noted: Time,
+    /// Since then it has been noted that they were asked for again.
+    pub use_noted: bool,
     /// Failures in a row.
     failures: u32,
     /// Times it has answered since it was put here.
@@ -226,6 +228,7 @@ impl Entry {
             since: Time::default(),
             whole: false,
             noted: Time::default(),
+            use_noted: false,
             failures: 0,
             hits: 0,
             built: Built::default(),
@@ -247,6 +250,7 @@ impl Entry {
         };
         self.since = now;
         self.noted = now;
+        self.use_noted = false;
         self.expires = now + self.lifetime;
         self.whole = worth.whole;
         self.hits = 0;

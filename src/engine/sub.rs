@@ -6,6 +6,7 @@ use super::outbox::Transport;
 use super::time::Time;
 use crate::wire::HEADER_LEN;
 use crate::wire::case::Case;
+use crate::wire::name::same;
 use crate::wire::reply::Summary;
 use domain::base::iana::Rcode;
 use smallvec::SmallVec;
@@ -125,6 +126,9 @@ pub struct Sub {
     pub unchanged: bool,
     /// It is the cluster's last good answer, not one to this query (M6).
     pub stale: bool,
+    /// It goes on where the CNAMEs of another reply end (K8): the question's name
+    /// is not the client's.
+    pub follows: bool,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
     /// Where its answer came from.
@@ -148,6 +152,7 @@ impl Sub {
             plain: false,
             unchanged: false,
             stale: false,
+            follows: false,
             refused: 0,
             second_chance: false,
             last_failure: Failure::Silent,
@@ -174,6 +179,21 @@ impl Sub {
         }
     }
 
+    /// The name it asks for.
+    pub fn name(&self) -> &[u8] {
+        &self.question[..self.question.len().saturating_sub(4)]
+    }
+
+    /// It goes on with a chain that ends at this name of this cluster.
+    pub fn continues(&self, cluster: usize, name: &[u8]) -> bool {
+        self.follows && self.cluster == cluster && same(self.name(), name)
+    }
+
+    /// It has no proper answer.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.progress, Progress::Failed(_) | Progress::Waiting)
+    }
+
     /// Whether its reply has records.
     pub fn has_answer(&self) -> bool {
         matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
@@ -188,8 +208,13 @@ impl Sub {
         } else {
             self.reply.resize(HEADER_LEN, 0);
             self.reply.extend_from_slice(&self.question);
-            summary =
-                Summary { records: self.reply.len(), counts: [0; 3], has_answer: false, ..summary };
+            summary = Summary {
+                records: self.reply.len(),
+                counts: [0; 3],
+                has_answer: false,
+                has_cname: false,
+                ..summary
+            };
         }
         match found.said {
             Said::Reply(_) => {}
@@ -205,5 +230,16 @@ impl Sub {
         self.answered = found.source;
         self.stale = true;
         self.unchanged = false;
+    }
+
+    /// Takes over what another was told: they are the same question.
+    pub fn copy_answer(&mut self, other: &Sub) {
+        self.reply.clear();
+        self.reply.extend_from_slice(&other.reply);
+        self.progress = other.progress;
+        self.answered = other.answered;
+        self.asked_at = other.asked_at;
+        self.stale = other.stale;
+        self.unchanged = other.unchanged;
     }
 }

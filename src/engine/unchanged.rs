@@ -9,6 +9,7 @@
 use super::Engine;
 use super::merge::{Completeness, limit};
 use super::outbox::Outbox;
+use super::stand_in::note_use;
 use super::time::Time;
 use crate::wire::reply::Summary;
 use domain::base::Header;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 /// Replies that stay the same are noted again as last good answers after so
 /// long: the age of what is held may be off by this much.
-const NOTED_EVERY: Duration = Duration::from_secs(5);
+const NOTED_EVERY: Duration = Duration::from_secs(1);
 
 /// Octets of a message that say which query it belongs to.
 const ID: usize = 2;
@@ -70,8 +71,10 @@ impl Engine {
         drop(meter);
         out.answer(gather.client, gather.came, start);
         if renote {
-            entry.noted = now;
+            (entry.noted, entry.use_noted) = (now, false);
             self.note_answers(now, index);
+        } else if !std::mem::replace(&mut entry.use_noted, true) {
+            note_use(&mut self.journal, now, &entry.gather);
         }
         self.counters.answered += 1;
         self.counters.unchanged += 1;

@@ -5,7 +5,7 @@ use super::Engine;
 use super::counters::Counters;
 use super::meters::{Latency, Meter};
 use super::time::Time;
-use super::{Kept, Outbox};
+use super::{Holding, Kept, Outbox};
 use crate::config::Plan;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,9 @@ pub struct Vitals {
     pub counters: Counters,
     /// What is kept of earlier answers.
     pub kept: Kept,
+    /// What all engines of the daemon together hold for when a cluster is
+    /// missing.
+    pub holding: Holding,
     /// Queries not answered yet.
     pub queries_in_flight: usize,
     /// IDs in flight towards clusters.
@@ -69,6 +72,7 @@ impl Engine {
             plan: plan.plan.clone(),
             counters: self.counters(),
             kept: self.kept(),
+            holding: self.holding(),
             queries_in_flight: self.queries_in_flight(),
             questions_in_flight: self.questions_in_flight(),
             meters: meters.collect(),

@@ -14,6 +14,8 @@ pub struct Teller {
     to: Option<Reporter>,
     too_long_told: u64,
     too_long: Limited,
+    cut_told: u64,
+    cut: Limited,
     sieges: Limited,
     loops: Limited,
     sockets: Limited,
@@ -60,7 +62,7 @@ impl Teller {
         }
     }
 
-    /// R4: records that had to be left out.
+    /// R4 and K9: records that had to be left out.
     pub fn counted(&mut self, counters: &Counters) {
         let more = counters.too_long - self.too_long_told;
         if more > 0 && self.too_long.happened().is_some() {
@@ -68,6 +70,13 @@ impl Teller {
             let text = "a record was left out because a rewritten name would be too long (R4); \
                         `gathersrv explain` shows which";
             self.often(Kind::TooLong, text.into(), more - 1);
+        }
+        let more = counters.cut_over_stream - self.cut_told;
+        if more > 0 && self.cut.happened().is_some() {
+            self.cut_told = counters.cut_over_stream;
+            let text = "an answer over TCP or TLS was larger than 65535 octets, and records of \
+                        every cluster were left out (K9)";
+            self.often(Kind::CutOverStream, text.into(), more - 1);
         }
     }
 

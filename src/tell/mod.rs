@@ -49,6 +49,8 @@ pub enum Kind {
     Loop,
     /// Records left out because their names would be too long (R4).
     TooLong,
+    /// Records left out of an answer over a stream, for want of room (K9).
+    CutOverStream,
     /// A socket to a server could not be opened.
     NoSocket,
     /// A client's connection could not be accepted.
@@ -287,6 +289,7 @@ impl Clerk {
             Kind::Siege => ("siege", Level::WARN),
             Kind::Loop => ("loop", Level::WARN),
             Kind::TooLong => ("too_long", Level::WARN),
+            Kind::CutOverStream => ("cut_over_stream", Level::WARN),
             Kind::NoSocket => ("no_socket", Level::WARN),
             Kind::NotAccepted => ("not_accepted", Level::WARN),
             Kind::NoStream => ("no_connection", Level::WARN),

@@ -103,6 +103,22 @@ impl Compressor {
         whole
     }
 
+    /// Octets a name would take now with pointers.
+    pub fn len_of(&self, out: &[u8], name: &[u8]) -> usize {
+        let mut starts = [0u8; MAX_LABELS + 1];
+        let (labels, mut end) = label_starts(name, &mut starts);
+        let mut parent = 0;
+        for &start in starts[..labels].iter().rev() {
+            let label = &name[start as usize..end];
+            let Some(child) = self.find(out, self.hash(parent, label), parent, label) else {
+                break;
+            };
+            parent = child;
+            end = start as usize;
+        }
+        end + if parent == 0 { 1 } else { 2 }
+    }
+
     /// The place of everything behind the first label, if that is the same as
     /// it was last time.
     fn known_tail(&self, out: &[u8], name: &[u8]) -> Option<u16> {
@@ -246,6 +262,24 @@ mod tests {
         assert_eq!(names.push(&mut out, b"\x01w\x01t\x01b\0", Style::Pointers), Some(35));
         assert_eq!(names.push(&mut out, b"\x01v\x01T\x01b\0", Style::Pointers), Some(39));
         assert_eq!(&out[end..], b"\xC0\x13\x01w\xC0\x0E\x01v\xC0\x1C");
+    }
+
+    #[test]
+    fn k9_how_long_a_name_would_be_depends_on_what_is_there() {
+        let mut out = vec![0; 12];
+        let mut names = compressor();
+        names.start(0);
+        names.push(&mut out, b"\x01a\x01b\x01c\0", Style::Pointers);
+        for (name, len) in [
+            (&b"\x01a\x01b\x01c\0"[..], 2),
+            (b"\x01b\x01c\0", 2),
+            (b"\x01B\x01c\0", 4),
+            (b"\x01x\x01b\x01c\0", 4),
+            (b"\x01a\x01b\0", 5),
+            (b"\0", 1),
+        ] {
+            assert_eq!(names.len_of(&out, name), len, "{name:?}");
+        }
     }
 
     #[test]

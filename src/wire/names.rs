@@ -182,12 +182,10 @@ impl Names {
         self.entries[id.0 as usize].place = place.unwrap_or(0);
     }
 
-    /// Forgets all places from `end` on: what stood there has been cut off.
-    pub fn forget_places(&mut self, end: usize) {
+    /// Forgets all places: the message is written again.
+    pub fn forget_places(&mut self) {
         for entry in &mut self.entries {
-            if entry.place as usize >= end {
-                entry.place = 0;
-            }
+            entry.place = 0;
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Summary {
     /// The answer section has the data asked for, or a CNAME, at the name asked
     /// for: whatever the rcode, that name exists.
     pub has_answer: bool,
+    /// The answer section has a CNAME, at whatever name.
+    pub has_cname: bool,
     /// How long a negative answer may be kept, in seconds, by the SOA record
     /// of the authority section (RFC 2308, 5).
     pub negative_ttl: Option<u32>,
@@ -90,6 +92,7 @@ pub fn check(packet: &[u8], question: &[u8]) -> Result<Summary, Unfit> {
         counts: [counts.ancount(), counts.nscount(), counts.arcount()],
         records,
         has_answer: false,
+        has_cname: false,
         negative_ttl: None,
     };
     if !summary.truncated {
@@ -148,8 +151,11 @@ impl Summary {
                     continue;
                 }
                 let kind = record.rtype == qtype || record.rtype == Rtype::CNAME;
-                if section == 0 && kind && !self.has_answer && !rdata::is_dnssec(record.rtype) {
-                    self.has_answer = is_name(packet, record.owner, asked)?;
+                if section == 0 && kind {
+                    self.has_cname |= record.rtype == Rtype::CNAME;
+                    if !self.has_answer && !rdata::is_dnssec(record.rtype) {
+                        self.has_answer = is_name(packet, record.owner, asked)?;
+                    }
                 }
                 if section == 1 && record.rtype == Rtype::SOA {
                     let ttl = rdata::negative_ttl(packet, record.ttl, record.rdata)?;
@@ -172,6 +178,7 @@ impl Summary {
             counts: [0; 3],
             records: 0,
             has_answer: false,
+            has_cname: false,
             negative_ttl: None,
         }
     }

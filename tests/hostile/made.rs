@@ -88,7 +88,7 @@ pub const ALL: [Made; 14] = [
     Made {
         name: "a rewrite that grows past 65,535 octets",
         octets: "2,000 SRV records whose targets share 230 octets that are written once",
-        reaction: "used: TC, and as many whole records as fit",
+        reaction: "used: as many whole records as fit, without TC",
         source: "RFC 1035, 4.2.2",
         run: plays::growth,
     },

@@ -1,6 +1,7 @@
 //! One scenario, played against the engine: asks, answers as the scripts say,
 //! and checks on the way that every sub-question is the one the contract says.
 
+use crate::chains;
 use crate::common::{Asked, Lab, client, plan};
 use crate::held::{self, Given, Memory};
 use crate::history;
@@ -103,8 +104,7 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
         held::fill_in(&memory, &context, cd, now, &mut subs);
         let (failed, rest): (Vec<Sub>, Vec<Sub>) =
             subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
-        let known =
-            failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
+        let known = failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
         if !known || !ends_in_nxdomain(&context, &rest) {
             break;
         }
@@ -153,17 +153,69 @@ impl Turns<'_> {
         if let Some(more) = asked.next() {
             return Err(format!("{} is asked, too", more.server));
         }
+        let mut expired = self.answer_all(waiting, &mut subs)?;
+        loop {
+            let ends = chains::open_ends(self.context, &subs);
+            if ends.is_empty() {
+                return Ok(subs);
+            }
+            let asked = if expired { Vec::new() } else { self.lab.take_asked() };
+            let waiting = self.follow(ends, asked, expired, &mut subs)?;
+            expired |= self.answer_all(waiting, &mut subs)?;
+        }
+    }
+
+    /// K8: other clusters are asked where chains end at their names.
+    fn follow(
+        &self,
+        ends: Vec<(usize, Labels)>,
+        asked: Vec<Asked>,
+        expired: bool,
+        subs: &mut Vec<Sub>,
+    ) -> Result<Vec<(usize, Asked)>, String> {
+        let mut waiting = Vec::new();
+        let mut asked = asked.into_iter();
+        for (cluster, name) in ends {
+            let known = subs.iter().find(|sub| {
+                !sub.follows
+                    && sub.cluster == cluster
+                    && sub.name.same(&name)
+                    && !matches!(sub.outcome, Outcome::CannotExist)
+            });
+            let outcome = known.map_or(Outcome::Failed, |known| known.outcome.clone());
+            if known.is_none() && !expired {
+                let asked = asked.next().ok_or(format!("cluster {cluster}: not asked {name:?}"))?;
+                self.check(&asked, cluster, &name)?;
+                waiting.push((subs.len(), asked));
+            }
+            subs.push(Sub { cluster, name, outcome, follows: true });
+        }
+        match asked.next() {
+            Some(more) => Err(format!("{} is asked, too", more.server)),
+            None => Ok(waiting),
+        }
+    }
+
+    /// Has all clusters answer, in the scenario's order; true if one does not, so
+    /// that the deadline comes.
+    fn answer_all(
+        &mut self,
+        mut waiting: Vec<(usize, Asked)>,
+        subs: &mut [Sub],
+    ) -> Result<bool, String> {
         let order = &self.scenario.order;
         waiting.sort_by_key(|(n, _)| order[subs[*n].cluster % order.len()]);
         if self.backwards {
             waiting.reverse();
         }
+        let mut silent = false;
         for (n, asked) in waiting {
             let scripts = &self.scenario.scripts;
             let script = &scripts[subs[n].cluster % scripts.len()][usize::from(self.plain)];
+            silent |= matches!(script, Script::Silent);
             subs[n].outcome = self.answer(&asked, script, &subs[n])?;
         }
-        Ok(subs)
+        Ok(silent)
     }
 
     fn answer(&mut self, asked: &Asked, script: &Script, sub: &Sub) -> Result<Outcome, String> {
@@ -220,8 +272,7 @@ impl Turns<'_> {
         let packet = Packet::read(&asked.packet)?;
         let place = format!("10.8.{cluster}.1:53");
         let question = Some((name.clone(), self.context.rtype, 1));
-        let asks = &self.scenario.asks;
-        let flags = if asks.rd { RD } else { 0 } | if asks.cd { CD } else { 0 };
+        let flags = RD | if self.scenario.asks.cd { CD } else { 0 };
         if asked.server.to_string() != place {
             return Err(format!("{} is asked instead of {place}", asked.server));
         }

@@ -105,8 +105,14 @@ fn ttl() -> impl Strategy<Value = u32> {
 pub fn data() -> impl Strategy<Value = Data> {
     let bulk = prop_oneof![6 => 0..8u16, 2 => 0..400u16, 1 => 0..3000u16];
     let more = prop_oneof![6 => Just(0), 3 => 0..4u8, 1 => 0..30u8];
-    (ttl(), 0..4u8, place(), place(), bulk, more).prop_map(|(ttl, number, one, two, bulk, more)| {
-        Data { ttl, number, names: [one, two], bulk, more }
+    // Several of these are more than a message can have.
+    let bulk = prop_oneof![99 => (bulk, more), 1 => (1000..2500u16, 20..30u8)];
+    (ttl(), 0..4u8, place(), place(), bulk).prop_map(|(ttl, number, one, two, (bulk, more))| Data {
+        ttl,
+        number,
+        names: [one, two],
+        bulk,
+        more,
     })
 }
 
@@ -116,6 +122,13 @@ fn item() -> impl Strategy<Value = Item> {
         places.insert(0, Place::Asked);
         Item::Chain { places, data, ttl, backwards }
     });
+    // Into another cluster, where it goes on.
+    let across = (vec(place(), 0..2), (0..5usize, 0..4usize), option::weighted(0.2, data()), ttl());
+    let across = across.prop_map(|(mut places, (c, n), data, ttl)| {
+        places.insert(0, Place::Asked);
+        places.push(Place::Theirs(c, n));
+        Item::Chain { places, data, ttl, backwards: false }
+    });
     let other = prop_oneof![
         4 => prop::sample::select(TYPES.to_vec()),
         1 => prop::sample::select(vec![46u16, 47, 50, 43, 48]),
@@ -123,6 +136,7 @@ fn item() -> impl Strategy<Value = Item> {
     prop_oneof![
         12 => (owner(), data()).prop_map(|(owner, data)| Item::Data(owner, data)),
         3 => chain,
+        1 => across,
         2 => (owner(), other, data()).prop_map(|(owner, rtype, data)| Item::Other(owner, rtype, data)),
         1 => (owner(), data()).prop_map(|(owner, data)| Item::Other(owner, 39, data)),
         1 => (9..14u8, data()).prop_map(|(links, data)| Item::Long(links, data)),

@@ -50,9 +50,8 @@ fn has_it() -> impl Strategy<Value = Vec<Vec<Item>>> {
 
 fn has_nothing() -> impl Strategy<Value = Vec<Vec<Item>>> {
     option::of((ttl(), 0..40u8)).prop_map(|soa| {
-        let soa = soa.map(|(ttl, minimum)| {
-            Item::Other(Place::Apex, 6, plain(ttl, minimum, Place::Apex, 0))
-        });
+        let soa = soa
+            .map(|(ttl, minimum)| Item::Other(Place::Apex, 6, plain(ttl, minimum, Place::Apex, 0)));
         vec![vec![], soa.into_iter().collect(), vec![]]
     })
 }
@@ -114,8 +113,11 @@ fn asks() -> impl Strategy<Value = Asks> {
 fn step() -> impl Strategy<Value = Step> {
     let script = || prop_oneof![8 => answering(), 1 => missing()];
     let pause = prop::sample::select(PAUSES.to_vec());
-    (asks(), vec([script(), script()], 1..=3), pause)
-        .prop_map(|(asks, scripts, pause)| Step { asks, scripts, pause })
+    (asks(), vec([script(), script()], 1..=3), pause).prop_map(|(asks, scripts, pause)| Step {
+        asks,
+        scripts,
+        pause,
+    })
 }
 
 fn keeping() -> impl Strategy<Value = Settings> {
@@ -139,9 +141,8 @@ fn keeping() -> impl Strategy<Value = Settings> {
 /// `a-b` is what `b` with the prefix `a-` is, and `b` is above `x.b`.
 fn hosts() -> impl Strategy<Value = Vec<Labels>> {
     let host = prop::sample::select(vec!["b", "a-b", "web.b", "c", "x.web.b"]);
-    let spelled = |host: &str| {
-        Labels(host.split('.').map(|label| label.as_bytes().to_vec()).collect())
-    };
+    let spelled =
+        |host: &str| Labels(host.split('.').map(|label| label.as_bytes().to_vec()).collect());
     vec(host.prop_map(spelled), 3)
 }
 

@@ -78,9 +78,8 @@ impl Given {
     /// K6: addresses of `rtype` for `name`, if it is a target in this answer.
     fn beside(&self, name: &Labels, rtype: u16) -> Vec<Record> {
         let sections = &self.packet.sections;
-        let leads = |record: &&Record| {
-            record.class == 1 && matches!(record.rtype, SRV | MX | CNAME)
-        };
+        let leads =
+            |record: &&Record| record.class == 1 && matches!(record.rtype, SRV | MX | CNAME);
         let mut targets = sections[0].iter().filter(leads).flat_map(Record::names);
         let asked_itself = self.name.same(name) && self.rtype == rtype;
         if !matches!(rtype, A | AAAA) || asked_itself || !targets.any(|known| known.same(name)) {
@@ -282,13 +281,7 @@ impl<'a> View<'a> {
 
 /// K4's word for a cluster: there is such a name.
 fn nodata() -> Packet {
-    Packet {
-        id: 0,
-        flags: 0x8000 | AA,
-        question: None,
-        sections: Default::default(),
-        opt: None,
-    }
+    Packet { id: 0, flags: 0x8000 | AA, question: None, sections: Default::default(), opt: None }
 }
 
 /// Whether an answer of just now says that the cluster has the name (K8).

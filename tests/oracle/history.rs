@@ -72,7 +72,8 @@ fn answer(
             Ok(None)
         }
         Script::Reply(reply) => {
-            let octets = Answering { scenario, cluster, asked: &name, rtype }.packet(reply, &packet);
+            let octets =
+                Answering { scenario, cluster, asked: &name, rtype }.packet(reply, &packet);
             lab.reply(asked.link, &octets);
             let cd = packet.flags & CD != 0;
             let packet = Packet::read(&octets)?;

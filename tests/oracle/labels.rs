@@ -153,7 +153,7 @@ impl Zone {
 
     /// The cluster whose suffix a name is under: the answering one's first,
     /// then the closest, then the first.
-    fn whose(&self, answering: usize, name: &Labels) -> Option<(Labels, usize)> {
+    pub fn whose(&self, answering: usize, name: &Labels) -> Option<(Labels, usize)> {
         if name.is_root() {
             return None;
         }

@@ -5,6 +5,7 @@ use crate::chains;
 use crate::held::LISTED;
 use crate::labels::{Labels, Rewritten, Zone};
 use crate::packet::{AA, Packet, Part, RA, Record, is_dnssec, is_rewritten};
+use std::collections::BTreeSet;
 
 /// What came of one sub-question.
 #[derive(Clone, Debug)]
@@ -41,6 +42,15 @@ pub struct Context {
 pub struct Row {
     pub sub: usize,
     pub record: Record,
+    /// The first name in its RDATA, as the cluster gave it.
+    pub target: Option<Labels>,
+}
+
+impl Row {
+    /// A record that is in no reply.
+    pub fn own(record: Record) -> Row {
+        Row { sub: 0, record, target: None }
+    }
 }
 
 /// The answer, before sizes.
@@ -81,12 +91,13 @@ impl Rewrites {
                     if record.class != 1 || is_dnssec(record.rtype) {
                         continue;
                     }
+                    let target = record.names().next().cloned();
                     let Some(record) = all.record(context, sub, record) else {
                         all.too_long = true;
                         continue;
                     };
                     let rows = if section == 0 { &mut all.answer } else { &mut all.additional };
-                    rows.push(Row { sub: n, record });
+                    rows.push(Row { sub: n, record, target });
                 }
             }
         }
@@ -96,7 +107,7 @@ impl Rewrites {
     fn record(&mut self, context: &Context, sub: &Sub, record: &Record) -> Option<Record> {
         let mut record = record.clone();
         record.ttl = ttl(record.ttl);
-        record.owner = if record.owner.same(&sub.name) {
+        record.owner = if record.owner.same(&sub.name) && !sub.follows {
             context.question.clone()
         } else {
             self.name(context, sub, &record.owner)?
@@ -177,9 +188,8 @@ fn merge(rows: Vec<Row>) -> Vec<Row> {
 pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     let rewrites = Rewrites::of(context, subs);
     let mut out = Answer::default();
-    let chains::Settled { rows, conflict, has_data } =
-        chains::settle(context, subs.len(), &rewrites.answer);
-    out.answer = merge(drop_absent(rows));
+    let settled = chains::settle(context, subs, &rewrites.answer);
+    out.answer = merge(drop_absent(settled.rows));
     let related = rewrites.additional.iter().filter(|row| {
         let address = matches!(row.record.rtype, 1 | 28);
         let named = out.answer.iter().any(|other| {
@@ -205,8 +215,7 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     let proper = subs.len() - failed;
     out.aa = replies.iter().all(|packet| packet.flags & AA != 0);
     out.ra = context.forward || replies.iter().any(|packet| packet.flags & RA != 0);
-    let all_nxdomain = replies.iter().all(|packet| packet.flags & 15 == 3);
-    let enough = proper >= context.min_clusters.min(subs.len());
+    let enough = proper >= context.min_clusters.min(clusters.len());
     let has_records = !out.answer.is_empty();
     // K3: somebody else says that there is nothing.
     let nothing = !all_nxdomain && LISTED.contains(&context.rtype);

@@ -74,6 +74,13 @@ impl Packer {
         self.written.iter().find(|(known, _)| equal(known)).map(|&(_, at)| at)
     }
 
+    /// Octets a name would take now.
+    pub fn len_of(&self, name: &Labels) -> usize {
+        let behind = |n: usize| Labels(name.0[n..].to_vec());
+        let known = (0..name.0.len()).find(|&n| self.find(&behind(n)).is_some());
+        known.map_or(name.len(), |n| name.len() - behind(n).len() + 2)
+    }
+
     pub fn record(&mut self, record: &Record) {
         let (owner, rdata) = match self.packing {
             Packing::None => (false, false),

@@ -165,19 +165,19 @@ impl Packet {
         Ok(packet)
     }
 
-    /// The codes of the extended DNS errors (RFC 8914).
-    pub fn ede(&self) -> Vec<u16> {
-        let mut codes = Vec::new();
+    /// The extended DNS errors (RFC 8914), codes and texts.
+    pub fn ede(&self) -> Vec<(u16, String)> {
+        let mut errors = Vec::new();
         let mut rest = self.opt.as_ref().map_or(&[][..], |opt| &opt.2);
         while let [a, b, c, d, tail @ ..] = rest {
             let len = usize::from(u16::from_be_bytes([*c, *d]));
             assert_eq!(u16::from_be_bytes([*a, *b]), 15, "an option that is no EDE");
-            assert!(len >= 2 && std::str::from_utf8(&tail[2..len]).is_ok(), "an EDE text");
-            codes.push(u16::from_be_bytes([tail[0], tail[1]]));
+            let text = std::str::from_utf8(&tail[2..len]).expect("an EDE text");
+            errors.push((u16::from_be_bytes([tail[0], tail[1]]), text.to_string()));
             rest = &tail[len..];
         }
         assert!(rest.is_empty(), "options that do not fill the OPT record");
-        codes
+        errors
     }
 
     /// Octets the OPT record takes.

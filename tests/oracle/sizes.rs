@@ -1,16 +1,20 @@
-//! T1: what of an answer goes out in how many octets, found by encoding it
-//! again and again.
+//! T1 and K9: what of an answer goes out in how many octets, found by encoding
+//! it again and again.
 
 use crate::labels::Labels;
 use crate::merge::{Answer, Row};
 use crate::pack::{self, Packing};
-use crate::packet::Record;
+use crate::packet::{Part, Record};
+
+/// What an answer says that was cut over a stream.
+pub const CUT: &str = "answer is larger than 65535 octets, records left out";
 
 /// An answer as it goes out.
 #[derive(Clone, Debug)]
 pub struct Sized {
     pub sections: [Vec<Record>; 3],
-    pub truncated: bool,
+    /// Not everything fits.
+    pub cut: bool,
     /// Octets in the shortest encoding the rules allow, OPT included.
     pub len: usize,
 }
@@ -19,11 +23,20 @@ pub struct Sized {
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub question: (Labels, u16, u16),
-    /// Octets of the OPT record.
+    /// Octets of the OPT record, without what it says of being cut, and those
+    /// of that.
     pub opt: usize,
+    pub note: usize,
     pub limit: usize,
-    /// A truncated answer carries no records.
+    /// A cut answer carries no records.
     pub empty: bool,
+}
+
+/// Type, class, TTL and RDLENGTH.
+const FIXED: usize = 10;
+
+fn records(rows: &[Row]) -> Vec<Record> {
+    rows.iter().map(|row| row.record.clone()).collect()
 }
 
 impl Frame {
@@ -36,40 +49,76 @@ impl Frame {
         self.len(sections) <= self.limit
     }
 
-    fn sized(&self, sections: [Vec<Record>; 3], truncated: bool) -> Sized {
+    fn sized(&self, sections: [Vec<Record>; 3], cut: bool) -> Sized {
         let len = self.len(&sections);
-        Sized { sections, truncated, len }
-    }
-
-    fn cut(&self, sections: [Vec<Record>; 3]) -> Sized {
-        let sections = if self.empty { Default::default() } else { sections };
-        self.sized(sections, true)
+        Sized { sections, cut, len }
     }
 
     /// What of `answer` goes out.
     pub fn fit(&self, answer: &Answer) -> Sized {
-        let records = |rows: &[Row]| rows.iter().map(|row| row.record.clone()).collect::<Vec<_>>();
-        let mut out: [Vec<Record>; 3] = Default::default();
-        for record in records(&answer.answer) {
-            out[0].push(record);
-            if !self.fits(&out) {
-                out[0].pop();
-                return self.cut(out);
-            }
+        // A negative answer without its SOA is none.
+        let out = [records(&answer.answer), records(&answer.authority), Vec::new()];
+        if !self.fits(&out) {
+            let frame = Frame { opt: self.opt + self.note, ..self.clone() };
+            return frame.sized([frame.selection(&answer.answer), vec![], vec![]], true);
         }
         if !answer.authority.is_empty() {
-            // A negative answer without its SOA is none.
-            let mut with = out.clone();
-            with[1] = records(&answer.authority);
-            return if self.fits(&with) { self.sized(with, false) } else { self.cut(out) };
+            return self.sized(out, false);
         }
         let mut all = out.clone();
         all[2] = records(&answer.additional);
         if self.fits(&all) {
             return self.sized(all, false);
         }
-        out[2] = self.in_turn(&out, &answer.additional);
-        self.sized(out, false)
+        let additional = self.in_turn(&out, &answer.additional);
+        self.sized([out[0].clone(), vec![], additional], false)
+    }
+
+    /// K9: the chain, then of each cluster in turn one record, until its next
+    /// one does not fit.
+    fn selection(&self, rows: &[Row]) -> Vec<Record> {
+        if self.empty {
+            return Vec::new();
+        }
+        let is_link =
+            |row: &&Row| matches!(row.record.rtype, 5 | 39) && row.record.rtype != self.question.1;
+        let chain: Vec<Row> = rows.iter().take_while(is_link).cloned().collect();
+        let rows = &rows[chain.len()..];
+        let mut out: [Vec<Record>; 3] = Default::default();
+        for record in records(&chain) {
+            out[0].push(record);
+            if !self.fits(&out) {
+                out[0].pop();
+                return out[0].clone();
+            }
+        }
+        let written = pack::message(Packing::Rules, 0, 0, &self.question, &out);
+        let size = |record: &Record| {
+            let part = |part: &Part| match part {
+                Part::Octets(octets) => octets.len(),
+                Part::Name(name) => name.len(),
+            };
+            written.len_of(&record.owner) + FIXED + record.rdata.iter().map(part).sum::<usize>()
+        };
+        let mut subs: Vec<usize> = rows.iter().map(|row| row.sub).collect();
+        subs.dedup();
+        let mut left = self.limit - self.len(&out);
+        let mut kept = vec![false; rows.len()];
+        while !subs.is_empty() {
+            subs.retain(|&sub| {
+                let mut places = (0..rows.len()).filter(|&n| rows[n].sub == sub && !kept[n]);
+                let Some(n) = places.next() else { return false };
+                let fits = size(&rows[n].record) <= left;
+                if fits {
+                    kept[n] = true;
+                    left -= size(&rows[n].record);
+                }
+                fits
+            });
+        }
+        let kept = rows.iter().zip(kept).filter(|(_, kept)| *kept).map(|(row, _)| row.clone());
+        out[0].extend(records(&kept.collect::<Vec<_>>()));
+        out[0].clone()
     }
 
     /// Additional RRsets that fit, one of each cluster in turn.

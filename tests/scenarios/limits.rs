@@ -1,8 +1,9 @@
 //! Much at once: every ID of a link taken, and forty clusters.
 
 use crate::actors::{DEADLINE, MS, ONE, address, addresses, ask, truncated};
-use crate::common::text::shown;
-use crate::common::{Asked, Lab};
+use crate::common::text::{Question, Reply, shown};
+use crate::common::{Asked, Lab, TWO, client};
+use domain::base::iana::Rtype;
 use gathersrv::engine::Transport;
 use std::collections::HashSet;
 
@@ -111,4 +112,71 @@ fn m1_forty_clusters_answer_in_the_order_of_the_configuration() {
     let ede = shown(&answers[0].packet).pop().unwrap();
     assert!(ede.starts_with("ede 23 ") && ede.ends_with("..."), "{ede}");
     lab.assert_idle();
+}
+
+/// The answer to an SRV question of which each of two clusters has 1,000 records.
+fn two_thousand_members(transport: Transport, edns: Option<u16>) -> (Lab, Vec<String>) {
+    let mut lab = Lab::new(&TWO);
+    let mut question = Question::new("_t._tcp.s.distributed.local.", Rtype::SRV);
+    question.edns = edns;
+    lab.query(client(transport), &question.packet());
+    for (asked, cluster) in lab.take_asked().iter().zip(["a", "b"]) {
+        let suffix = format!("s.cluster-{cluster}.local.");
+        let member = |n| format!("_t._tcp.{suffix} 30 IN SRV 0 1 {n} pod-{n:04}.{suffix}");
+        let members: Vec<String> = (0..1000).map(member).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        lab.reply(asked.link, &Reply::ok(&members).to(&asked.packet));
+    }
+    let answer = lab.take_answers().remove(0);
+    let most = if transport.is_stream() { 65_535 } else { usize::from(edns.unwrap_or(512)) };
+    let spare = most.checked_sub(answer.packet.len()).expect("not one octet more");
+    assert!(spare < 60, "{spare} octets are left, and a record has 54");
+    let lines = shown(&answer.packet);
+    (lab, lines)
+}
+
+/// Members of each cluster, by the prefix of their names, in the order given.
+fn shares(lines: &[String]) -> Vec<(&str, usize)> {
+    let members = lines.iter().filter(|line| line.contains(" SRV "));
+    let targets = members.filter_map(|line| line.split(' ').nth(7));
+    let mut shares: Vec<(&str, usize)> = Vec::new();
+    for target in targets {
+        match shares.last_mut() {
+            Some((prefix, count)) if target.starts_with(*prefix) => *count += 1,
+            _ => shares.push((&target[..2], 1)),
+        }
+    }
+    shares
+}
+
+#[test]
+fn k9_over_a_stream_each_cluster_keeps_its_share_and_the_answer_says_what_it_lacks() {
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let (lab, lines) = two_thousand_members(transport, Some(1232));
+        assert_eq!(lines[0], "=> NOERROR aa edns", "no TC: there is nothing larger to ask over");
+        let [("a-", a), ("b-", b)] = shares(&lines)[..] else { panic!("{:?}", shares(&lines)) };
+        assert!(a.abs_diff(b) <= 1 && a > 500, "{a} and {b} members");
+        let told = "ede 0 answer is larger than 65535 octets, records left out";
+        assert_eq!(lines.last().unwrap(), told);
+        assert_eq!(
+            (lab.engine.counters().cut_over_stream, lab.engine.counters().truncated),
+            (1, 0)
+        );
+    }
+    let (_, lines) = two_thousand_members(Transport::Tcp, None);
+    assert_eq!(lines[0], "=> NOERROR aa");
+}
+
+#[test]
+fn k9_a_truncated_datagram_has_records_of_each_cluster() {
+    for edns in [None, Some(1232)] {
+        let (lab, lines) = two_thousand_members(Transport::Udp, edns);
+        assert!(lines[0].starts_with("=> NOERROR aa tc"), "{}", lines[0]);
+        let [("a-", a), ("b-", b)] = shares(&lines)[..] else { panic!("{:?}", shares(&lines)) };
+        assert!(a.abs_diff(b) <= 1 && a > 3, "{a} and {b} members");
+        assert_eq!(
+            (lab.engine.counters().cut_over_stream, lab.engine.counters().truncated),
+            (0, 1)
+        );
+    }
 }

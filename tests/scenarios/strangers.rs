@@ -137,6 +137,7 @@ fn u1_a_header_that_says_formerr_ends_nothing() {
 fn address_query_to_a(asked: &Asked) -> Vec<u8> {
     let mut packet = address_query("web.cluster-a.local.");
     packet[..2].copy_from_slice(&asked.packet[..2]);
+    packet[2] |= 1; // RD (Q6)
     packet
 }
 

@@ -7,7 +7,6 @@ use domain::base::opt::ExtendedError;
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, ParsedName, ToName};
 
-
 /// What stands behind every name here.
 const ZONE: &str = "distributed.local.";
 

@@ -27,11 +27,7 @@ pub struct Manners {
 }
 
 impl Query {
-    pub fn new(
-        (name, rtype, cd): (Name, Rtype, bool),
-        manners: Manners,
-        rng: &mut StdRng,
-    ) -> Self {
+    pub fn new((name, rtype, cd): (Name, Rtype, bool), manners: Manners, rng: &mut StdRng) -> Self {
         let mut chance = |percent: u32| percent > 0 && rng.random_range(0..100) < percent;
         let transport = match (chance(manners.streams), chance(30)) {
             (false, _) => Transport::Udp,

@@ -26,7 +26,6 @@ pub fn rtype_of(packet: &[u8]) -> Rtype {
     Rtype::from_int(u16::from_be_bytes([question[at], question[at + 1]]))
 }
 
-
 /// Whether CD is set; it is repeated in replies.
 pub fn has_cd(packet: &[u8]) -> bool {
     packet[3] & 0x10 != 0

@@ -1,7 +1,7 @@
 //! Addresses that came beside an answer (K6): those of the targets of its SRV,
 //! MX and CNAME records. Who is given a target asks for its address next.
 
-use crate::wire::name::{Budget, FlatName, Suffix, same};
+use crate::wire::name::{Budget, FlatName, Suffix};
 use crate::wire::reply::{QUESTION_POINTER, Summary};
 use crate::wire::{Malformed, rdata, record};
 use domain::base::iana::{Class, Rtype};
@@ -59,21 +59,6 @@ pub fn smallest_ttl(reply: &[u8], summary: &Summary) -> u32 {
         Ok(())
     });
     smallest.unwrap_or(0)
-}
-
-/// Whether a reply that was checked has a CNAME at this name, in lower case.
-pub fn is_alias(reply: &[u8], summary: &Summary, asked: &[u8]) -> bool {
-    let mut found = false;
-    let mut name = FlatName::root();
-    let mut budget = Budget::for_message(reply.len());
-    let _ = walk(reply, summary, |section, raw| {
-        if section == 0 && raw.rtype == Rtype::CNAME && !found {
-            name.read(reply, raw.owner, &mut budget)?;
-            found = same(name.as_slice(), asked);
-        }
-        Ok(())
-    });
-    found
 }
 
 /// The addresses of targets in a reply that was checked, as far as the targets

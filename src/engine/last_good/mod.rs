@@ -10,11 +10,15 @@
 mod beside;
 mod held;
 mod journal;
+mod learn;
+mod look_up;
 mod registry;
+mod subject;
 
-pub use held::{Held, Holding, Lesson, Said, StandIn, Subject};
+pub use held::{Held, Holding};
 pub use journal::Journal;
 pub use registry::Enrolment;
+pub use subject::{Lesson, Said, StandIn, Subject};
 
 use crate::config::Plan;
 use ahash::RandomState;

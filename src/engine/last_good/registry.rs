@@ -29,7 +29,16 @@ const SPARE: usize = 1024;
 #[derive(Debug)]
 pub struct Enrolment {
     clusters: Vec<Vec<ClusterId>>,
-    keep: usize,
+    wanted: Wanted,
+}
+
+/// How much a plan wants held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Wanted {
+    /// Questions (`--keep`).
+    pub questions: usize,
+    /// Answers: of each cluster one to each question.
+    pub answers: usize,
 }
 
 impl Enrolment {
@@ -80,20 +89,20 @@ impl Registry {
             });
             clusters.push(ids.collect());
         }
-        // An answer is held for each cluster; `--keep` counts questions.
         let widest = plan.zones.iter().map(|zone| zone.clusters.len()).max().unwrap_or(0);
-        let keep = plan.settings.keep.saturating_mul(widest);
-        let enrolment = Arc::new(Enrolment { clusters, keep });
+        let questions = if widest == 0 { 0 } else { plan.settings.keep };
+        let wanted = Wanted { questions, answers: questions.saturating_mul(widest) };
+        let enrolment = Arc::new(Enrolment { clusters, wanted });
         self.enrolments.retain(|known| known.strong_count() > 0);
         self.enrolments.push(Arc::downgrade(&enrolment));
         self.forget_unused();
         enrolment
     }
 
-    /// The most answers that any plan in use wants held.
-    pub fn keep(&self) -> usize {
+    /// The most that any plan in use wants held.
+    pub fn wanted(&self) -> Wanted {
         let live = self.enrolments.iter().filter_map(Weak::upgrade);
-        live.map(|enrolment| enrolment.keep).max().unwrap_or(0)
+        live.map(|enrolment| enrolment.wanted).max().unwrap_or_default()
     }
 
     /// A cluster gave a proper answer.
@@ -198,6 +207,6 @@ mod tests {
         let known: usize = registry.by_mapping.values().map(Vec::len).sum();
         assert!(known <= SPARE + 2, "{known}");
         assert_eq!(ids(&mut registry, &["k. a- 10.0.0.1"]), kept.clusters[0]);
-        assert_eq!(registry.keep(), 7);
+        assert_eq!(registry.wanted(), Wanted { questions: 7, answers: 7 });
     }
 }

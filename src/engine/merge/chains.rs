@@ -1,309 +1,225 @@
-//! Step two: which records answer the question, and by which chain (M4).
+//! Step two: the way from the question to its data, through CNAMEs.
 //!
 //! In one cluster's reply the records that count are those reached from the
-//! question through CNAMEs; the rest is not about the question. If the
-//! clusters' chains fit together, they go out as they are, once. If they do
-//! not (two targets for one owner, or a CNAME beside data), a client could not
-//! use them, so the ends of the chains are given under the question's name.
+//! question through CNAMEs; the rest is not about the question. Where a chain
+//! ends at a name of another cluster, that cluster has been asked for it
+//! ([`crate::engine::follow`]), and the chain goes on in its reply. What is
+//! given of the chains is decided in [`super::owners`].
 
-use super::{Fate, Merger, Section};
+use super::{Merger, Section};
 use crate::config::Zone;
 use crate::engine::gather::Gather;
+use crate::engine::sub::Progress;
+use crate::engine::time::Time;
+use crate::wire::name::{Budget, FlatName, same};
 use crate::wire::names::{Ident, NameId};
-use domain::base::iana::{ExtendedErrorCode, Rtype};
-use smallvec::SmallVec;
+use domain::base::iana::{Rcode, Rtype};
 
 /// Longer chains than this are cut, as resolvers do (BIND at 17, Unbound at 11,
 /// CoreDNS at 8); it bounds the work.
 const MAX_CHAIN: usize = 11;
 
-/// One reply's way from the question to its data.
+/// One cluster's way from the question to its data.
 #[derive(Clone, Copy)]
-struct Chain {
-    sub: usize,
-    /// Its records in [`super::Merger::records`].
-    first: usize,
-    after: usize,
+pub(super) struct Chain {
+    /// The sub-question it begins in.
+    pub sub: usize,
+    /// The one it ends in.
+    pub last: usize,
     /// Its CNAMEs in [`Chains::links`].
-    links: (usize, usize),
+    pub links: (usize, usize),
     /// The name it ends at.
-    end: Ident,
-    /// That name has the data asked for, in this reply.
-    ended: bool,
+    pub end: Ident,
+    /// That name has the data asked for, in the reply it ends in.
+    pub ended: bool,
+    /// It cannot go on: a circle, or as long as any may be.
+    pub stuck: bool,
+    /// Its cluster has the name asked for (K8).
+    pub exists: bool,
 }
 
 /// Memory for this step.
 pub(super) struct Chains {
-    chains: Vec<Chain>,
+    pub chains: Vec<Chain>,
     /// Records that are the CNAMEs of the chains, chain after chain.
-    links: Vec<u32>,
-    qtype: Rtype,
+    pub links: Vec<u32>,
+    /// Of each sub-question, its records in [`Merger::records`].
+    spans: Vec<(u32, u32)>,
+    pub qtype: Rtype,
+    /// The reply that some chain ends in says NOERROR (M5).
+    pub any_noerror: bool,
+    /// What is kept has data of the type asked for.
+    pub has_data: bool,
+    /// The question's name has no CNAME in the answer, because the clusters
+    /// differ (K8).
+    pub flattened: bool,
 }
 
 impl Default for Chains {
     fn default() -> Self {
-        Chains { chains: Vec::new(), links: Vec::new(), qtype: Rtype::A }
+        Chains {
+            chains: Vec::new(),
+            links: Vec::new(),
+            spans: Vec::new(),
+            qtype: Rtype::A,
+            any_noerror: false,
+            has_data: false,
+            flattened: false,
+        }
     }
 }
 
 impl Merger {
-    /// Decides which records of the answer sections are kept and under which
-    /// owner; leaves them in `order`, CNAMEs in front.
-    pub(super) fn settle_chains(&mut self, gather: &Gather, zone: &Zone) {
-        self.order.clear();
-        self.chains.chains.clear();
-        self.chains.links.clear();
-        let qtype = gather.qtype();
-        self.chains.qtype = qtype;
+    /// Follows the chain of every cluster that answered.
+    pub(super) fn follow_chains(&mut self, gather: &Gather, zone: &Zone) {
+        let chains = &mut self.chains;
+        chains.chains.clear();
+        chains.links.clear();
+        chains.spans.clear();
+        chains.qtype = gather.qtype();
+        chains.any_noerror = false;
         let mut next = 0;
         for n in 0..gather.subs().len() {
             let first = next;
             while self.records.get(next).is_some_and(|record| record.sub == n) {
                 next += 1;
             }
-            if next > first {
-                self.follow(n, first, next, qtype);
-            }
+            chains.spans.push((first as u32, next as u32));
         }
-        if qtype == Rtype::CNAME {
-            self.keep_ends();
-            self.keep_one_target(gather, zone);
-        } else if self.chains.links.is_empty() {
-            self.keep_ends();
-            if qtype == Rtype::DNAME {
-                // An owner has one of these as well (RFC 6672, 2.4).
-                self.keep_one_target(gather, zone);
+        for (n, sub) in gather.subs().iter().enumerate() {
+            if sub.follows {
+                break; // These have no chain of their own, and are the last.
             }
-        } else if self.fit_together(qtype) {
-            self.keep_links(0, self.chains.links.len());
-            self.keep_dnames(gather);
-            self.keep_ends();
-        } else {
-            self.flatten(gather, zone);
-        }
-        for record in &mut self.records {
-            if record.section == Section::Answer && record.fate == Fate::Open {
-                record.fate = Fate::Unrelated;
-            }
+            let Progress::Answered(summary) = &sub.progress else { continue };
+            let chain = if summary.has_cname {
+                self.follow_chain(n, gather, zone)
+            } else {
+                let end = self.names.ident(NameId::QUESTION);
+                let at = self.chains.links.len();
+                let ended = self.answer_record(n, end, self.chains.qtype).is_some();
+                Chain { sub: n, last: n, links: (at, at), end, ended, stuck: false, exists: ended }
+            };
+            let exists = chain.exists || summary.rcode != Rcode::NXDOMAIN;
+            self.chains.chains.push(Chain { exists, ..chain });
+            self.chains.any_noerror |= match &gather.subs()[chain.last].progress {
+                Progress::Answered(last) => last.rcode == Rcode::NOERROR,
+                _ => false,
+            };
         }
     }
 
-    fn follow(&mut self, sub: usize, first: usize, after: usize, qtype: Rtype) {
+    fn follow_chain(&mut self, sub: usize, gather: &Gather, zone: &Zone) -> Chain {
         let from = self.chains.links.len();
+        let qtype = self.chains.qtype;
         let question = self.names.ident(NameId::QUESTION);
-        let mut end = question;
-        while self.chains.links.len() - from < MAX_CHAIN && qtype != Rtype::CNAME {
-            let Some(link) = self.answer_record(first, after, end, Rtype::CNAME) else { break };
-            let target = self.names.ident(self.records[link].names[0]);
-            self.chains.links.push(link as u32);
-            end = target;
-            let looped = target == question
-                || self.chains.links[from..]
-                    .iter()
-                    .any(|&n| self.names.ident(self.records[n as usize].owner) == target);
-            if looped {
-                break;
+        let (mut end, mut last, mut stuck) = (question, sub, false);
+        let ended = loop {
+            while !stuck && let Some(link) = self.answer_record(last, end, Rtype::CNAME) {
+                self.chains.links.push(link as u32);
+                end = self.names.ident(self.records[link].names[0]);
+                let links = &self.chains.links[from..];
+                let circle = end == question
+                    || links
+                        .iter()
+                        .any(|&n| self.names.ident(self.records[n as usize].owner) == end);
+                // Asked for the CNAME, nobody follows it.
+                stuck = circle || links.len() == MAX_CHAIN || qtype == Rtype::CNAME;
+                if circle || qtype == Rtype::CNAME {
+                    let links = (from, self.chains.links.len());
+                    return Chain { sub, last, links, end, ended: false, stuck, exists: true };
+                }
             }
-        }
-        let ended = self.answer_record(first, after, end, qtype).is_some();
+            if self.answer_record(last, end, qtype).is_some() {
+                break true;
+            }
+            match self.next_reply(from, gather, zone) {
+                Some(next) if next != last && !stuck => last = next,
+                _ => break false,
+            }
+        };
         let links = (from, self.chains.links.len());
-        self.chains.chains.push(Chain { sub, first, after, links, end, ended });
+        Chain { sub, last, links, end, ended, stuck, exists: ended || links.0 < links.1 }
     }
 
-    fn answer_record(
-        &self,
-        first: usize,
-        after: usize,
-        owner: Ident,
-        rtype: Rtype,
-    ) -> Option<usize> {
-        (first..after).find(|&n| {
+    /// A record of a reply's answer section that nothing is decided about.
+    fn answer_record(&self, sub: usize, owner: Ident, rtype: Rtype) -> Option<usize> {
+        self.span(sub).find(|&n| {
             let record = &self.records[n];
             record.section == Section::Answer
-                && record.fate == Fate::Open
+                && record.fate == super::Fate::Open
                 && record.rtype == rtype
                 && self.names.ident(record.owner) == owner
         })
     }
 
-    /// No owner has two targets, and none a CNAME beside the data asked for.
-    fn fit_together(&self, qtype: Rtype) -> bool {
-        let links = &self.chains.links;
-        let of = |n: u32| {
-            let record = &self.records[n as usize];
-            (self.names.ident(record.owner), self.names.ident(record.names[0]))
-        };
-        for (n, &link) in links.iter().enumerate() {
-            let (owner, target) = of(link);
-            if links[..n].iter().any(|&other| {
-                let (other_owner, other_target) = of(other);
-                owner == other_owner && target != other_target
-            }) {
-                return false;
-            }
-            if self.chains.chains.iter().any(|chain| chain.ended && chain.end == owner) {
-                return false;
-            }
-        }
-        // Nor may one reply give an owner two CNAMEs, or data beside one,
-        // where the chain took no notice.
-        !self.records.iter().any(|record| {
-            record.section == Section::Answer
-                && record.fate == Fate::Open
-                && (record.rtype == Rtype::CNAME || record.rtype == qtype)
-                && links.iter().any(|&link| {
-                    let (owner, target) = of(link);
-                    self.names.ident(record.owner) == owner
-                        && !(record.rtype == Rtype::CNAME
-                            && self.names.ident(record.names[0]) == target)
-                })
-        })
+    /// A reply's records in [`Merger::records`].
+    pub(super) fn span(&self, sub: usize) -> std::ops::Range<usize> {
+        let (first, after) = self.chains.spans[sub];
+        first as usize..after as usize
     }
 
-    /// Some chain ended in the data asked for, not in another name.
-    pub(super) fn has_data(&self) -> bool {
-        self.chains.chains.iter().any(|chain| chain.ended)
+    /// The sub-question that goes on where the chain from link `from` on ends.
+    fn next_reply(&self, from: usize, gather: &Gather, zone: &Zone) -> Option<usize> {
+        if !gather.subs().last()?.follows || from == self.chains.links.len() {
+            return None;
+        }
+        let link = *self.chains.links.last()?;
+        let (cluster, name) = self.leads_to(link, gather, zone)?;
+        gather.subs().iter().position(|sub| sub.continues(cluster, name.as_slice()))
     }
 
-    fn keep_links(&mut self, from: usize, to: usize) {
-        for n in from..to {
-            let link = self.chains.links[n];
-            self.records[link as usize].fate = Fate::Answer;
-            self.order.push(link);
-        }
+    /// The other cluster a CNAME leads to, and the name there as it came.
+    fn leads_to(&self, link: u32, gather: &Gather, zone: &Zone) -> Option<(usize, FlatName)> {
+        let name = self.target(link, gather)?;
+        let own = gather.subs()[self.records[link as usize].sub].cluster;
+        let (_, cluster) = zone.owner_of(&name, own)?;
+        (cluster != own).then_some((cluster, name))
     }
 
-    /// A DNAME goes with the CNAME made from it (RFC 6672, 3.1).
-    fn keep_dnames(&mut self, gather: &Gather) {
-        if gather.qtype() == Rtype::DNAME {
-            return;
-        }
-        for n in 0..self.records.len() {
-            let record = &mut self.records[n];
-            if record.section == Section::Answer
-                && record.fate == Fate::Open
-                && record.rtype == Rtype::DNAME
-            {
-                record.fate = Fate::Answer;
-                self.order.push(n as u32);
-            }
-        }
+    /// The target of a CNAME as it came.
+    fn target(&self, link: u32, gather: &Gather) -> Option<FlatName> {
+        let record = &self.records[link as usize];
+        let packet = &gather.subs()[record.sub].reply[..];
+        let mut name = FlatName::root();
+        let mut budget = Budget::for_message(packet.len());
+        name.read(packet, record.rdata.start as usize, &mut budget).ok()?;
+        Some(name)
     }
 
-    /// Keeps what the chains end in, under its own name.
-    fn keep_ends(&mut self) {
-        for n in 0..self.chains.chains.len() {
-            let chain = self.chains.chains[n];
-            if chain.ended {
-                self.keep_end(chain, None);
-            }
-        }
+    /// A CNAME leads to no name of any cluster.
+    pub(super) fn leaves(&self, link: u32, gather: &Gather, zone: &Zone) -> bool {
+        let own = gather.subs()[self.records[link as usize].sub].cluster;
+        self.target(link, gather).is_none_or(|name| zone.owner_of(&name, own).is_none())
     }
 
-    /// Keeps what one chain ends in; under the question's name if `ttl` says
-    /// how long the chain to it holds.
-    fn keep_end(&mut self, chain: Chain, ttl: Option<u32>) {
-        let qtype = self.chains.qtype;
-        for n in chain.first..chain.after {
-            let record = &mut self.records[n];
-            if record.section == Section::Answer
-                && record.fate == Fate::Open
-                && record.rtype == qtype
-                && self.names.ident(record.owner) == chain.end
-            {
-                if let Some(ttl) = ttl {
-                    record.owner = NameId::QUESTION;
-                    record.ttl = record.ttl.min(ttl);
-                }
-                record.fate = Fate::Answer;
-                self.order.push(n as u32);
-            }
-        }
-    }
-
-    fn flatten(&mut self, gather: &Gather, zone: &Zone) {
-        let any_ended = self.chains.chains.iter().any(|chain| chain.ended);
-        let mut kept = any_ended;
-        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
-        for n in 0..self.chains.chains.len() {
-            let chain = self.chains.chains[n];
+    /// The names of other clusters that chains end at, without data and without
+    /// a sub-question that goes on there: cluster and name, each once.
+    pub(in crate::engine) fn open_ends(
+        &mut self,
+        now: Time,
+        gather: &Gather,
+        zone: &Zone,
+    ) -> Vec<(usize, FlatName)> {
+        self.notes.clear();
+        self.names.start(gather.name());
+        self.collect(now, gather, zone);
+        self.follow_chains(gather, zone);
+        let mut ends: Vec<(usize, FlatName)> = Vec::new();
+        for chain in &self.chains.chains {
             let (from, to) = chain.links;
-            if chain.ended {
-                let links = &self.chains.links[from..to];
-                let ttl = links.iter().map(|&link| self.records[link as usize].ttl).min();
-                for link in from..to {
-                    self.records[self.chains.links[link] as usize].fate = Fate::Chain;
-                }
-                self.keep_end(chain, Some(ttl.unwrap_or(u32::MAX)));
-            } else if !kept && from < to {
-                // Nobody has data: the first cluster's chain leads on.
-                kept = true;
-                self.keep_links(from, to);
-            } else if from < to {
-                for link in from..to {
-                    self.records[self.chains.links[link] as usize].fate = Fate::Chain;
-                }
-                left_out.push(chain.sub);
+            if chain.ended || chain.stuck || from == to {
+                continue;
+            }
+            let Some(end) = self.leads_to(self.chains.links[to - 1], gather, zone) else {
+                continue;
+            };
+            let (cluster, name) = (end.0, end.1.as_slice());
+            let known = gather.subs().iter().any(|sub| sub.continues(cluster, name))
+                || ends.iter().any(|(c, n)| *c == cluster && same(n.as_slice(), name));
+            if !known {
+                ends.push(end);
             }
         }
-        self.note_left_out(&left_out, gather, zone);
-    }
-
-    /// Asked for the CNAME itself: the first cluster's, and those equal to it.
-    fn keep_one_target(&mut self, gather: &Gather, zone: &Zone) {
-        let target =
-            |merger: &Self, n: u32| merger.names.ident(merger.records[n as usize].names[0]);
-        let Some(&first) = self.order.first() else { return };
-        let kept = target(self, first);
-        let mut left_out: SmallVec<[usize; 8]> = SmallVec::new();
-        let mut order = std::mem::take(&mut self.order);
-        order.retain(|&n| {
-            let equal = target(self, n) == kept;
-            if !equal {
-                let record = &mut self.records[n as usize];
-                record.fate = Fate::Chain;
-                if left_out.last() != Some(&record.sub) {
-                    left_out.push(record.sub);
-                }
-            }
-            equal
-        });
-        self.order = order;
-        self.note_left_out(&left_out, gather, zone);
-    }
-
-    fn note_left_out(&mut self, left_out: &[usize], gather: &Gather, zone: &Zone) {
-        if left_out.is_empty() {
-            return;
-        }
-        let subs = gather.subs();
-        let names = left_out.iter().map(|&sub| zone.clusters[subs[sub].cluster].label.as_str());
-        self.notes.add(ExtendedErrorCode::OTHER, "conflicting CNAME left out, from", names);
-    }
-
-    /// M10: "not here" from one cluster is no news when another has it.
-    pub(super) fn drop_absent_services(&mut self) {
-        let absent = |merger: &Self, n: u32| {
-            let record = &merger.records[n as usize];
-            record.rtype == Rtype::SRV && merger.names.octets(record.names[0]) == [0]
-        };
-        let present = |merger: &Self, n: u32| {
-            merger.records[n as usize].rtype == Rtype::SRV && !absent(merger, n)
-        };
-        if !self.order.iter().any(|&n| absent(self, n)) {
-            return;
-        }
-        if !self.order.iter().any(|&n| present(self, n)) {
-            return;
-        }
-        let mut order = std::mem::take(&mut self.order);
-        order.retain(|&n| {
-            let gone = absent(self, n);
-            if gone {
-                self.records[n as usize].fate = Fate::NotHere;
-            }
-            !gone
-        });
-        self.order = order;
+        ends
     }
 }

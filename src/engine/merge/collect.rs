@@ -39,6 +39,7 @@ enum Position {
 /// One reply being read.
 struct Reading<'a> {
     packet: &'a [u8],
+    /// The name R1 is about; empty if it is about none.
     asked: &'a [u8],
     zone: &'a Zone,
     cluster: usize,
@@ -88,7 +89,7 @@ impl Merger {
         let packet = &sub.reply[..];
         let mut reading = Reading {
             packet,
-            asked: &sub.question[..sub.question.len().saturating_sub(4)],
+            asked: if sub.follows { &[] } else { sub.name() },
             zone,
             cluster: sub.cluster,
             // Checking has spent one budget of the same size; what is read
@@ -103,8 +104,10 @@ impl Merger {
         if self.memo.len() < packet.len() {
             self.memo.resize(packet.len(), Memo::default());
         }
-        // Nearly every owner points to the question.
-        self.memo[HEADER_LEN] = Memo { stamp: self.memo_stamp, name: Rewritten::Asked };
+        if !sub.follows {
+            // Nearly every owner points to the question.
+            self.memo[HEADER_LEN] = Memo { stamp: self.memo_stamp, name: Rewritten::Asked };
+        }
         // What is stale is past its TTL, and goes out with the short one of
         // incomplete answers.
         let age = if sub.stale { 0 } else { super::age(now, sub) };
@@ -226,26 +229,10 @@ impl Merger {
 
     /// R2 for the name in `self.flat`.
     fn rewrite_flat(&mut self, zone: &Zone, cluster: usize) -> Result<NameId, TooLong> {
-        if self.flat.labels() == 0 {
-            // The root says "nothing" in RDATA, also where it is a suffix.
+        let Some((kept, cluster)) = zone.owner_of(&self.flat, cluster) else {
             return Ok(self.names.kept(self.flat.as_slice()));
-        }
-        let own = &zone.clusters[cluster];
-        let (kept, prefix) = match self.flat.under(&own.suffix) {
-            Some(kept) => (kept, &own.prefix),
-            None => {
-                // Another cluster's name: the closest suffix counts, and of
-                // equal ones the first.
-                let others = zone.clusters.iter().filter_map(|other| {
-                    let kept = self.flat.under(&other.suffix)?;
-                    Some((kept, &other.prefix))
-                });
-                match others.min_by_key(|&(kept, _)| kept) {
-                    Some(found) => found,
-                    None => return Ok(self.names.kept(self.flat.as_slice())),
-                }
-            }
         };
+        let prefix = &zone.clusters[cluster].prefix;
         self.scratch.join(&self.flat, kept, prefix, &zone.name)?;
         Ok(self.names.made(self.scratch.as_slice()))
     }

@@ -1,6 +1,6 @@
 //! Step four: writing the answer within the client's size (T1).
 
-use super::{Fate, Merger, Record};
+use super::{Fate, Merger};
 use crate::engine::gather::Gather;
 use crate::wire::HEADER_LEN;
 use crate::wire::compress::{Style, push_pointer};
@@ -9,7 +9,7 @@ use crate::wire::names::NameId;
 use domain::base::iana::Class;
 
 /// Type, class, TTL and RDLENGTH.
-const FIXED: usize = 10;
+pub(super) const FIXED: usize = 10;
 
 impl Merger {
     /// The question stands at the start of the message: names may point there.
@@ -20,7 +20,7 @@ impl Merger {
         self.names.set_place(NameId::QUESTION, place);
     }
 
-    /// Writes the answer section; tells whether it had to be cut.
+    /// Writes the answer section; false if it does not fit.
     pub(super) fn write_answer(
         &mut self,
         gather: &Gather,
@@ -29,24 +29,14 @@ impl Merger {
         out: &mut Vec<u8>,
     ) -> bool {
         for n in 0..self.order.len() {
-            let place = out.len();
             let number = self.order[n] as usize;
             self.write_record(number, gather, out);
             if message.len(out) > room {
-                out.truncate(place);
-                for &n in &self.order[n..] {
-                    self.records[n as usize].fate = Fate::NoRoom;
-                }
-                for record in &mut self.records {
-                    if record.fate == Fate::Additional {
-                        record.fate = Fate::NoRoom;
-                    }
-                }
-                return true;
+                return false;
             }
             message.counts[0] += 1;
         }
-        false
+        true
     }
 
     /// Writes as many additional RRsets as fit.
@@ -58,7 +48,7 @@ impl Merger {
         out: &mut Vec<u8>,
     ) {
         let room = room - message.len(out);
-        self.choose_additional(gather, room);
+        self.choose_additional(gather, room, out);
         for n in 0..self.records.len() {
             let record = &self.records[n];
             if record.fate != Fate::Additional {
@@ -75,15 +65,21 @@ impl Merger {
 
     /// Picks the RRsets that fit: one of each cluster in turn, so that none
     /// loses all of its own while another keeps several.
-    fn choose_additional(&mut self, gather: &Gather, room: usize) {
+    fn choose_additional(&mut self, gather: &Gather, room: usize, out: &[u8]) {
         let mut total = 0;
         self.keep.clear();
         self.keep.resize(self.rrsets.len(), false);
+        let mut before = None;
         for n in 0..self.records.len() {
             let record = &self.records[n];
             if record.fate == Fate::Additional {
-                let len = self.additional_len(record);
                 let rrset = record.rrset as usize;
+                // An owner in another spelling than the answer section's is in
+                // the message once it has been written.
+                let again = before == Some((rrset, record.owner));
+                let owner = if again { 2 } else { self.owner_len(record, out) };
+                before = Some((rrset, record.owner));
+                let len = owner + FIXED + record.rdata.len();
                 self.rrsets[rrset].size += len;
                 total += len;
             }
@@ -123,17 +119,7 @@ impl Merger {
         }
     }
 
-    /// Octets an additional record takes at most. Its owner is in the answer
-    /// section, so it is a pointer unless that is out of reach.
-    fn additional_len(&self, record: &Record) -> usize {
-        let owner = match self.names.place(record.owner) {
-            Some(_) => 2,
-            None => self.names.octets(record.owner).len(),
-        };
-        owner + FIXED + record.rdata.len()
-    }
-
-    fn write_record(&mut self, n: usize, gather: &Gather, out: &mut Vec<u8>) {
+    pub(super) fn write_record(&mut self, n: usize, gather: &Gather, out: &mut Vec<u8>) {
         let (owner, rtype, ttl) = {
             let record = &self.records[n];
             (record.owner, record.rtype, self.rrsets[record.rrset as usize].ttl.min(self.cap))

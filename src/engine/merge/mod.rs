@@ -1,16 +1,20 @@
 //! From the clusters' replies to one answer: the rules M, R and T1.
 //!
-//! In four steps, each a file: [`collect`] reads the replies into one list of
-//! records whose names are rewritten; [`chains`] settles CNAMEs (M4); [`rrsets`]
+//! In four steps: [`collect`] reads the replies into one list of
+//! records whose names are rewritten; [`chains`] follows CNAMEs and [`owners`]
+//! decides which of them are given (M4, K8); [`rrsets`]
 //! finds duplicates and common TTLs (M2, M3) and picks the additional
-//! records (M8); [`emit`] writes what is left within the client's size (T1).
+//! records (M8); [`emit`] writes what is left within the client's size (T1), and
+//! [`cut`] what is given of an answer that does not fit (K9).
 //! The outcome as a whole (M5, M6, M7, M9) is decided here. Nothing is removed
 //! from the list on the way: every record ends with a [`Fate`] that says which
 //! rule decided it, and `explain` shows them.
 
 mod chains;
 mod collect;
+mod cut;
 mod emit;
+mod owners;
 mod rrsets;
 
 use super::gather::Gather;
@@ -20,7 +24,8 @@ use super::store::Class;
 use super::sub::{Progress, Sub};
 use super::synth::{self, Asker};
 use super::time::Time;
-use crate::config::{OnMissing, Plan, Settings, Zone};
+use crate::config::{OnMissing, Plan, Settings, Truncated, Zone};
+use crate::wire::MAX_MESSAGE;
 use crate::wire::compress::Compressor;
 use crate::wire::edns::MIN_PAYLOAD;
 use crate::wire::message::{Flags, Message, Notes, opt_len};
@@ -29,7 +34,6 @@ use crate::wire::names::{Ident, NameId, Names};
 use crate::wire::rdata;
 use crate::wire::rewrite::Scratch;
 use crate::wire::table::Table;
-use crate::wire::{HEADER_LEN, MAX_MESSAGE};
 use ahash::RandomState;
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rcode, Rtype};
 
@@ -52,13 +56,17 @@ pub enum Fate {
     Dnssec,
     /// Another record is equal after rewriting (M2).
     Duplicate,
-    /// A CNAME that was flattened, or a chain that had to give way (M4).
-    Chain,
+    /// A CNAME that is not given, because the clusters differ at the question's
+    /// name; what its chain ends in is given instead (K8).
+    Flattened,
+    /// Part of a chain that had to give way to another, or that leaves every
+    /// suffix where others do not (K8).
+    Conflict,
     /// Not about the question, or the clusters' authority section (M8).
     Unrelated,
     /// An SRV target `.` beside real ones (M10).
     NotHere,
-    /// No room for it (T1).
+    /// No room for it (T1, K9).
     NoRoom,
 }
 
@@ -174,6 +182,9 @@ pub struct Merger {
     /// next of each cluster is.
     keep: Vec<bool>,
     turns: Vec<usize>,
+    /// For cutting an answer: of each reply, the records not looked at yet, as
+    /// places in `order`.
+    runs: Vec<std::ops::Range<usize>>,
     /// What the answer says about itself.
     pub(super) notes: Notes,
     /// Records left out because of R4, in this answer.
@@ -212,6 +223,7 @@ impl Merger {
             cap: u32::MAX,
             keep: Vec::new(),
             turns: Vec::new(),
+            runs: Vec::new(),
             notes: Notes::default(),
             too_long: 0,
         }
@@ -240,15 +252,16 @@ impl Merger {
         self.cap = outcome.cap;
         let message = Message::begin(out, &gather.question);
         self.compressor.start(message.start);
-        let limit = limit(gather.asker(), &plan.settings);
-        let truncated = self.write(gather, zone, plan, &outcome, limit, message, out);
+        let cut = self.write(gather, zone, plan, &outcome, message, out);
+        let stream = gather.client.transport.is_stream();
         let shortest = self.rrsets.iter().map(|rrset| rrset.ttl).chain(outcome.negative_ttl);
         Merged {
             rcode: outcome.rcode,
             completeness: outcome.completeness,
-            truncated,
+            truncated: cut && !stream,
+            cut_over_stream: cut && stream,
             ttl: shortest.fold(outcome.cap, u32::min),
-            has_all: !truncated && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
+            has_all: !cut && !self.records.iter().any(|r| r.fate == Fate::NoRoom),
             has_notes: self.notes.iter().next().is_some(),
             has_records: !self.order.is_empty(),
         }
@@ -256,21 +269,21 @@ impl Merger {
 
     /// M5, M6, M7 and M9.
     fn outcome(&mut self, now: Time, gather: &Gather, zone: &Zone, plan: &Plan) -> Outcome {
-        let mut proper = 0;
         let mut all_aa = true;
         let mut any_ra = !plan.forwards.is_empty();
-        let mut any_noerror = false;
         let mut failed = 0;
+        let mut asked = 0;
+        let mut answered = 0;
         let mut stale = 0;
         let mut negative_ttl: Option<u32> = None;
-        for sub in gather.subs() {
-            match sub.progress {
+        for (n, sub) in gather.subs().iter().enumerate() {
+            asked += usize::from(is_first(gather, n, |_| true));
+            match &sub.progress {
                 Progress::Answered(summary) => {
-                    proper += 1;
                     stale += usize::from(sub.stale);
+                    answered += usize::from(!sub.stale);
                     all_aa &= summary.aa;
                     any_ra |= summary.ra;
-                    any_noerror |= summary.rcode == Rcode::NOERROR;
                     // What is stale is past its TTL, and capped.
                     let age = if sub.stale { 0 } else { age(now, sub) };
                     if let Some(ttl) = summary.negative_ttl {
@@ -278,10 +291,13 @@ impl Merger {
                         negative_ttl = Some(negative_ttl.map_or(ttl, |known| known.min(ttl)));
                     }
                 }
-                Progress::CannotExist => proper += 1,
-                Progress::Failed(_) | Progress::Waiting => failed += 1,
+                Progress::CannotExist => answered += 1,
+                Progress::Failed(_) | Progress::Waiting => {
+                    failed += usize::from(is_first(gather, n, Sub::is_missing));
+                }
             }
         }
+        let proper = asked - failed;
         let mut outcome = Outcome {
             rcode: Rcode::NOERROR,
             aa: all_aa,
@@ -292,18 +308,19 @@ impl Merger {
         };
         let settings = &plan.settings;
         let behaviour = &zone.behaviour;
-        let asked = gather.subs().len();
         let has_records = !self.order.is_empty();
         let enough = proper >= behaviour.min_clusters.min(asked);
         // K3: a cluster that is missing may have records, yet somebody says that
         // the name has none of this type.
-        let nodata = !has_records && any_noerror && may_be_nodata(gather.qtype());
+        let exists = self.chains.any_noerror || self.chains.flattened;
+        let nodata = !has_records && exists && may_be_nodata(gather.qtype());
         let partial = enough && behaviour.on_missing != OnMissing::Fail && (has_records || nodata);
         if !enough || (failed > 0 && !partial) {
-            self.fail(gather, zone, &mut outcome, proper - stale, asked);
+            self.fail(gather, zone, &mut outcome, answered, asked);
         } else if failed == 0
-            && !any_noerror
-            && !self.has_data()
+            && !self.chains.any_noerror
+            && !self.chains.has_data
+            && !self.chains.flattened
             && gather.name().len() != zone.name.as_slice().len()
         {
             // Also when the names a chain led to do not exist (RFC 6604, 3).
@@ -316,8 +333,7 @@ impl Merger {
         }
         if outcome.rcode != Rcode::SERVFAIL && stale > 0 {
             outcome.completeness = Completeness::Stale;
-            let old = gather.subs().iter().filter(|sub| sub.stale);
-            let old = old.map(|sub| zone.clusters[sub.cluster].label.as_str());
+            let old = clusters(gather, zone, |sub| sub.stale);
             // RFC 8914, 4.20.
             let code = match outcome.rcode {
                 Rcode::NXDOMAIN => ExtendedErrorCode::STALE_NXDOMAIN_ANSWER,
@@ -327,7 +343,7 @@ impl Merger {
         }
         if outcome.rcode != Rcode::SERVFAIL && failed > 0 {
             outcome.completeness = Completeness::Partial;
-            let missing = missing(gather, zone);
+            let missing = clusters(gather, zone, Sub::is_missing);
             self.notes.add(ExtendedErrorCode::NETWORK_ERROR, "answer is partial, without", missing);
         }
         if outcome.rcode != Rcode::SERVFAIL && (!has_records || outcome.rcode == Rcode::NXDOMAIN) {
@@ -345,7 +361,7 @@ impl Merger {
         gather: &Gather,
         zone: &Zone,
         outcome: &mut Outcome,
-        proper: usize,
+        answered: usize,
         asked: usize,
     ) {
         for record in &mut self.records {
@@ -358,57 +374,59 @@ impl Merger {
         outcome.aa = false;
         outcome.completeness = Completeness::Failed;
         // 22 if nobody could be reached, 23 if somebody answered (RFC 8914).
-        let code = if proper == 0 && asked > 0 {
+        let code = if answered == 0 && asked > 0 {
             ExtendedErrorCode::NO_REACHABLE_AUTHORITY
         } else {
             ExtendedErrorCode::NETWORK_ERROR
         };
-        self.notes.add(code, "no answer from", missing(gather, zone));
+        self.notes.add(code, "no answer from", clusters(gather, zone, Sub::is_missing));
     }
 
     /// Writes the message; tells whether it had to be cut.
-    #[allow(clippy::too_many_arguments)]
     fn write(
         &mut self,
         gather: &Gather,
         zone: &Zone,
         plan: &Plan,
         outcome: &Outcome,
-        limit: usize,
         mut message: Message,
         out: &mut Vec<u8>,
     ) -> bool {
         let settings = &plan.settings;
+        let limit = limit(gather.asker(), settings);
         let room = limit - opt_len(gather.edns, &self.notes);
         self.register_question(gather, message.start);
-        let mut truncated = self.write_answer(gather, room, &mut message, out);
-        if truncated {
-            if settings.truncated == crate::config::Truncated::Empty {
-                out.truncate(message.start + HEADER_LEN + gather.question.len());
-                message.counts = [0; 3];
-            }
-        } else if let Some(ttl) = outcome.negative_ttl {
-            let place = out.len();
+        let mut cut = !self.write_answer(gather, room, &mut message, out);
+        if !cut && let Some(ttl) = outcome.negative_ttl {
             synth::push_soa(&mut self.compressor, zone, ttl, out);
-            if out.len() - message.start <= room {
-                message.counts[1] += 1;
-            } else {
-                out.truncate(place);
-                truncated = true;
-            }
-        } else {
+            message.counts[1] += 1;
+            cut = message.len(out) > room;
+        } else if !cut {
             self.write_additional(gather, room, &mut message, out);
+        }
+        let stream = gather.client.transport.is_stream();
+        if cut {
+            self.discard_answer(gather, &mut message, out);
+            if stream {
+                let text = "answer is larger than 65535 octets, records left out";
+                self.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
+            }
+            if stream || settings.truncated != Truncated::Empty {
+                let room = limit - opt_len(gather.edns, &self.notes);
+                self.write_selection(gather, room, &mut message, out);
+            }
         }
         let flags = Flags {
             rcode: OptRcode::from_rcode(outcome.rcode),
             aa: outcome.aa,
-            tc: truncated,
+            // There is nothing larger to ask over (see K9 in the contract).
+            tc: cut && !stream,
             ra: outcome.ra,
             ad: false,
         };
         let payload = settings.max_udp_payload;
         message.end(out, &gather.header, flags, gather.edns, payload, &self.notes);
-        truncated
+        cut
     }
 
     /// The compressor, for answers that need no merging.
@@ -445,8 +463,10 @@ pub struct Merged {
     pub rcode: Rcode,
     /// How complete it is.
     pub completeness: Completeness,
-    /// It had to be cut.
+    /// It had to be cut, and says so with TC (T1).
     pub truncated: bool,
+    /// It had to be cut over a stream, which EDE 0 says (K9).
+    pub cut_over_stream: bool,
     /// The smallest TTL in it, in seconds.
     pub ttl: u32,
     /// No record was left out for want of room.
@@ -485,10 +505,21 @@ pub(super) fn limit(asker: Asker<'_>, settings: &Settings) -> usize {
     }
 }
 
-/// The clusters that did not answer properly, by name.
-fn missing<'a>(gather: &'a Gather, zone: &'a Zone) -> impl Iterator<Item = &'a str> {
-    gather.subs().iter().filter_map(|sub| match sub.progress {
-        Progress::Failed(_) | Progress::Waiting => Some(zone.clusters[sub.cluster].label.as_str()),
-        Progress::Answered(_) | Progress::CannotExist => None,
-    })
+/// Of the sub-questions like this one, the `n`th is its cluster's first. A
+/// cluster is asked more than once where a CNAME leads there.
+fn is_first(gather: &Gather, n: usize, like: impl Fn(&Sub) -> bool) -> bool {
+    let (before, rest) = gather.subs().split_at(n);
+    let Some(sub) = rest.first() else { return false };
+    !sub.follows || !before.iter().any(|other| other.cluster == sub.cluster && like(other))
+}
+
+/// The clusters that have such a sub-question, by name.
+fn clusters<'a>(
+    gather: &'a Gather,
+    zone: &'a Zone,
+    like: impl Fn(&Sub) -> bool + Copy + 'a,
+) -> impl Iterator<Item = &'a str> {
+    let subs = gather.subs().iter().enumerate();
+    let such = subs.filter(move |&(n, sub)| like(sub) && is_first(gather, n, like));
+    such.map(|(_, sub)| zone.clusters[sub.cluster].label.as_str())
 }

@@ -1,5 +1,5 @@
-//! Step three: equal records once (M2), one TTL for an RRset (M3), and which
-//! additional records belong to the answer (M8).
+//! Step three: equal records once (M2), one TTL for an RRset (M3), no "not here"
+//! beside services (M10), and which additional records belong to the answer (M8).
 
 use super::{Fate, Merger, NONE, Record, Rrset, Section};
 use crate::engine::gather::Gather;
@@ -8,6 +8,32 @@ use domain::base::iana::Rtype;
 use std::hash::{BuildHasher, Hasher};
 
 impl Merger {
+    /// M10: "not here" from one cluster is no news when another has it.
+    pub(super) fn drop_absent_services(&mut self) {
+        let absent = |merger: &Self, n: u32| {
+            let record = &merger.records[n as usize];
+            record.rtype == Rtype::SRV && merger.names.octets(record.names[0]) == [0]
+        };
+        let present = |merger: &Self, n: u32| {
+            merger.records[n as usize].rtype == Rtype::SRV && !absent(merger, n)
+        };
+        if !self.order.iter().any(|&n| absent(self, n)) {
+            return;
+        }
+        if !self.order.iter().any(|&n| present(self, n)) {
+            return;
+        }
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|&n| {
+            let gone = absent(self, n);
+            if gone {
+                self.records[n as usize].fate = Fate::NotHere;
+            }
+            !gone
+        });
+        self.order = order;
+    }
+
     /// Groups the records kept so far, and the additional ones that go with
     /// them.
     pub(super) fn group(&mut self, gather: &Gather) {

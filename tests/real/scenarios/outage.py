@@ -217,12 +217,12 @@ def endpoints_first(bed, check, a):
 
 
 def full(bed, check, a, b):
-    """Every place for a query in flight is taken by questions that a silent
-    cluster does not answer; what is held needs none."""
+    """As many queries are in flight as there may be, because a cluster is silent.
+    What is held is answered without one."""
     asked = [(SRV, "SRV"), ("mongo." + S, "A"), ("only-b." + S, "A")]
     with relay.Relay(b) as silent:
         daemon = bed.gathersrv(*two(a, silent.at), "--workers", "1", "--max-queries", "4",
-                               "--max-fails", "0")
+                               "--max-fails", "0", "--deadline", "4s")
         before = outages.remember(daemon, asked)
         silent.mode = relay.SILENT
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -235,7 +235,8 @@ def full(bed, check, a, b):
         check.same("K --max-queries is reached: a name that is not held is SERVFAIL",
                    (got.rcode, outages.codes(got)), ("SERVFAIL", [0]))
         outages.report(check, "K --max-queries is reached: what is held is given", found, len(asked))
-        daemon.end()
+        # It would wait for the silent cluster.
+        daemon.end(signal.SIGKILL)
 
 
 def healthy(check, daemon):
@@ -270,7 +271,7 @@ def run(bed, check):
     for daemon in others.values():
         outages.remember(daemon, [(SRV, "SRV"), ("web." + S, "AAAA"), ("no-such." + S, "A")])
     for workers, daemon in daemons.items():
-        large(check, f"before, {workers} workers", daemon, [])
+        large(check, f"before, --workers {workers}", daemon, [])
     endpoints_first(bed, check, a)
     full(bed, check, a, b)
 
@@ -281,7 +282,7 @@ def run(bed, check):
         for flags, what in ((RD, "UDP"), (CD, "UDP, CD=1")):
             compare(check, f"{many}, {what}", said, over_udp(daemon, QUESTIONS, flags))
         exchange = lambda queries: ask.stream(daemon, queries)
-        for flags, what in ((RD, "TCP"), (CD, "TCP, CD=1")):
+        for flags, what in ((RD, "TCP"), (CD, "TCP, CD=1"))[:2 if workers == max(WORKERS) else 1]:
             compare(check, f"{many}, {what}", said, over_streams(QUESTIONS, flags, workers, exchange))
         large(check, many, daemon, [3])
         beside(check, many, daemon)
