@@ -380,8 +380,8 @@ impl Book {
             if best == Some(true) {
                 break;
             }
-            // A name above `_tcp` is a service, and has addresses.
-            let service = below.kind == Kind::Srv && name.kind != Kind::Domain;
+            // The name right behind labels with `_` is a service, and has addresses.
+            let service = below.kind == Kind::Srv && name.kind == Kind::Service;
             if name.is_ancestor_of(below) && !(address && service) {
                 best = best.max(self.gave_records(cluster, below, cd, look));
             }

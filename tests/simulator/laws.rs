@@ -330,7 +330,7 @@ impl<'a> Judge<'a> {
             }),
         );
         for held in self.book.said(cluster, question, case.worker, since) {
-            if case.overloaded || fresh.contains(&held.view) {
+            if fresh.contains(&held.view) {
                 continue;
             }
             fresh.push(held.view);
@@ -371,7 +371,8 @@ impl<'a> Judge<'a> {
             return;
         }
         // Too many in flight, and nothing held for some cluster.
-        let refused = self.case.overloaded && self.got.rcode == Rcode::SERVFAIL;
+        let refused = self.case.overloaded && self.given.at == self.case.at;
+        let refused = refused && self.got.rcode == Rcode::SERVFAIL;
         let lacking = |(clusters, name): &Round| {
             clusters.iter().any(|&cluster| {
                 let parts = self.parts(cluster, *name, look, true);
@@ -504,8 +505,9 @@ impl<'a> Judge<'a> {
             By::TooFew => tally.k5_min += 1,
             By::Whole | By::Partial | By::Unknown => {}
         }
+        let held = self.given.kept && self.given.at == self.case.at && !expected.stale.is_empty();
         tally.overloaded_stale +=
-            u64::from(self.case.overloaded && expected.rcode != Rcode::SERVFAIL);
+            u64::from(self.case.overloaded && held && expected.rcode != Rcode::SERVFAIL);
         for part in parts.iter().filter(|part| !part.fresh) {
             let held = part.held;
             match (held.why, held.view) {
