@@ -212,9 +212,9 @@ impl<'a> View<'a> {
         let learned = self.learned(name, rtype);
         let went_missing = self.went_missing()?;
         let records = learned.iter().rposition(|held| held.says == Says::Records)?;
-        let stand_in = learned.get(records + 1).is_none_or(|negative| {
-            self.memory.younger(went_missing.since(negative.at), DYING)
-        });
+        let stand_in = learned
+            .get(records + 1)
+            .is_none_or(|negative| self.memory.younger(went_missing.since(negative.at), DYING));
         stand_in.then(|| learned[records].clone())
     }
 
@@ -390,7 +390,7 @@ pub fn known_as_asked(
     let plain = context.zone.plain(&context.question);
     memory.stale
         && !failed.iter().any(|sub| view(sub.cluster).holds(&sub.name))
-        && plain.iter().any(|(cluster, name)| {
-            name.as_ref().is_some_and(|name| view(*cluster).is_known(name))
-        })
+        && plain
+            .iter()
+            .any(|(cluster, name)| name.as_ref().is_some_and(|name| view(*cluster).is_known(name)))
 }
