@@ -110,7 +110,7 @@ impl Engine {
             return;
         }
         self.hand_in();
-        let held = self.last_good.lock();
+        let mut held = self.last_good.lock();
         let gather = &mut self.gathers[index as usize];
         for n in 0..gather.subs().len() {
             let sub = &gather.subs()[n];
@@ -126,6 +126,8 @@ impl Engine {
             };
             if let Some(found) = found {
                 gather.subs_mut()[n].stand_in(&found);
+                // A flood while the cluster is missing must not displace it.
+                held.note_use(subject);
             }
         }
         // K4: they may be asked for a type that nobody has asked for before.

@@ -30,6 +30,9 @@ impl Held {
             for beside::Found { name, rtype, ttl, addresses } in found {
                 let subject = Subject { name: &name, rtype, ..subject };
                 beside.push(self.key(Kind::Beside, subject));
+                // They contradict what was denied before (K1).
+                self.withdraw(subject, source.at);
+                self.withdraw(Subject { rtype: ANY_TYPE, ..subject }, source.at);
                 let data = Data::Addresses { addresses, answer };
                 self.put(Kind::Beside, subject, data, ttl, summary, source);
             }
@@ -162,6 +165,7 @@ impl Held {
     pub fn note_use(&mut self, subject: Subject<'_>) {
         let of_name = Subject { rtype: ANY_TYPE, ..subject };
         self.use_again(self.key(Kind::Answer, subject), None);
+        self.credit(self.key(Kind::Beside, subject));
         for about in [subject, of_name] {
             self.credit(self.key(Kind::Negative, about));
         }
