@@ -337,9 +337,10 @@ fn the_store_is_bounded_and_forgets_what_is_used_least() {
         assert_eq!(fan_out(&mut lab, 0), 0, "the one in use stays");
     }
     let kept = lab.engine.kept();
-    assert_eq!(kept.entries, 100);
+    // Negatives have a share of their own, which may be a little less than all.
+    assert!((90..=100).contains(&kept.entries), "{kept:?}");
     assert!(kept.octets <= 100 * 4 * 1232, "{kept:?}");
-    assert_eq!(kept.evictions, 9_900);
+    assert_eq!(kept.evictions, 10_000 - kept.entries as u64, "{kept:?}");
 }
 
 #[test]

@@ -43,6 +43,8 @@ fn ask_over(lab: &mut Lab, how: Transport, question: &Question, a: &Reply, b: &R
     }
     let mut answers = lab.take_answers();
     assert_eq!(answers.len(), 1);
+    // What was heard is handed in a little later.
+    lab.pass(Duration::from_secs(1));
     lab.assert_idle();
     answers.remove(0).packet
 }

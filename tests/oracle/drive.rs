@@ -87,18 +87,17 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
             // The deadline has passed: nobody has the time to answer.
             round.into_iter().map(too_late).collect()
         };
-        let failed = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
-        silent.extend(failed.map(|sub| format!("10.8.{}.1:53", sub.cluster)));
         let scripts = &scenario.scripts;
-        let waits = |sub: &Sub| {
+        let waits = |sub: &&Sub| {
             let script = &scripts[sub.cluster % scripts.len()][usize::from(plain)];
             matches!((script, &sub.outcome), (Script::Silent, Outcome::Failed))
         };
-        if subs.iter().any(waits) {
+        let late = !silent.is_empty();
+        let unheard = subs.iter().filter(|sub| late || waits(sub));
+        silent.extend(unheard.map(|sub| format!("10.8.{}.1:53", sub.cluster)));
+        if !late && !silent.is_empty() {
             // Silence ends with the deadline.
             lab.pass(Duration::from_millis(800));
-        } else {
-            silent.clear();
         }
         let now = lab.now;
         held::fill_in(&memory, &context, cd, now, &mut subs);
@@ -106,6 +105,9 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
             subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
         let known = failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
         if !known || !ends_in_nxdomain(&context, &rest) {
+            let (context, memory) = (&context, &mut memory);
+            let mut turns = Turns { scenario, context, plain, backwards, memory, lab: &mut lab };
+            turns.follow_all(&mut subs, &mut silent)?;
             break;
         }
     }
@@ -122,7 +124,7 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
 
 fn too_late((cluster, name): (usize, Option<Labels>)) -> Sub {
     let outcome = if name.is_some() { Outcome::Failed } else { Outcome::CannotExist };
-    Sub { cluster, name: name.unwrap_or_default(), outcome, stale: false }
+    Sub { cluster, name: name.unwrap_or_default(), outcome, follows: false, stale: false }
 }
 
 struct Turns<'a> {
@@ -153,15 +155,30 @@ impl Turns<'_> {
         if let Some(more) = asked.next() {
             return Err(format!("{} is asked, too", more.server));
         }
-        let mut expired = self.answer_all(waiting, &mut subs)?;
+        self.answer_all(waiting, &mut subs)?;
+        Ok(subs)
+    }
+
+    /// K8: follows chains into other clusters, for as long as there is time.
+    fn follow_all(&mut self, subs: &mut Vec<Sub>, silent: &mut Vec<String>) -> Result<(), String> {
         loop {
-            let ends = chains::open_ends(self.context, &subs);
+            let ends = chains::open_ends(self.context, subs);
             if ends.is_empty() {
-                return Ok(subs);
+                return Ok(());
             }
+            let expired = !silent.is_empty();
             let asked = if expired { Vec::new() } else { self.lab.take_asked() };
-            let waiting = self.follow(ends, asked, expired, &mut subs)?;
-            expired |= self.answer_all(waiting, &mut subs)?;
+            let first = subs.len();
+            let waiting = self.follow(ends, asked, expired, subs)?;
+            if self.answer_all(waiting, subs)? {
+                silent.extend(subs[first..].iter().map(|sub| format!("10.8.{}.1:53", sub.cluster)));
+                self.lab.pass(Duration::from_millis(800));
+            }
+            for sub in &mut subs[first..] {
+                let alone = std::slice::from_mut(sub);
+                let cd = self.scenario.asks.cd;
+                held::fill_in(self.memory, self.context, cd, self.lab.now, alone);
+            }
         }
     }
 
@@ -183,12 +200,13 @@ impl Turns<'_> {
                     && !matches!(sub.outcome, Outcome::CannotExist)
             });
             let outcome = known.map_or(Outcome::Failed, |known| known.outcome.clone());
+            let stale = known.is_some_and(|known| known.stale);
             if known.is_none() && !expired {
                 let asked = asked.next().ok_or(format!("cluster {cluster}: not asked {name:?}"))?;
                 self.check(&asked, cluster, &name)?;
                 waiting.push((subs.len(), asked));
             }
-            subs.push(Sub { cluster, name, outcome, follows: true });
+            subs.push(Sub { cluster, name, outcome, follows: true, stale });
         }
         match asked.next() {
             Some(more) => Err(format!("{} is asked, too", more.server)),

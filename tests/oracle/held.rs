@@ -21,6 +21,9 @@ const SRV: u16 = 33;
 /// K3: A, AAAA, HTTPS, SVCB and NS.
 pub const LISTED: [u16; 5] = [A, AAAA, 65, 64, 2];
 
+/// K2: while records of these types stand in for a name, it is not denied.
+const LOOKED_AT: [u16; 6] = [A, AAAA, CNAME, MX, SRV, 16];
+
 /// K2: a negative that came less than this before the cluster went missing
 /// does not erase records.
 const DYING: Duration = Duration::from_secs(5 * 60);
@@ -72,31 +75,47 @@ impl Given {
         } else {
             of(1).filter(|record| record.rtype == 6).map(negative_ttl).min()
         };
-        Duration::from_secs(ttl.unwrap_or(5).into())
+        // A negative without SOA is not to be cached at all (RFC 2308, 5).
+        Duration::from_secs(ttl.unwrap_or(0).into())
     }
+}
 
-    /// K6: addresses of `rtype` for `name`, if it is a target in this answer.
-    fn beside(&self, name: &Labels, rtype: u16) -> Vec<Record> {
-        let sections = &self.packet.sections;
+/// What is held for a name and type.
+#[derive(Clone, Debug)]
+struct Held {
+    at: Time,
+    says: Says,
+    ttl: Duration,
+    /// It came beside another answer (K6).
+    beside: bool,
+    packet: Packet,
+}
+
+impl Held {
+    /// K6: the addresses for `name` beside an answer, if it is a target there.
+    fn beside(given: &Given, name: &Labels, rtype: u16) -> Option<Held> {
+        let sections = &given.packet.sections;
         let leads =
             |record: &&Record| record.class == 1 && matches!(record.rtype, SRV | MX | CNAME);
         let mut targets = sections[0].iter().filter(leads).flat_map(Record::names);
-        let asked_itself = self.name.same(name) && self.rtype == rtype;
+        let asked_itself = given.name.same(name) && given.rtype == rtype;
         if !matches!(rtype, A | AAAA) || asked_itself || !targets.any(|known| known.same(name)) {
-            return Vec::new();
+            return None;
         }
         let about = |record: &&Record| {
             record.class == 1 && record.rtype == rtype && record.owner.same(name)
         };
-        [0, 2].iter().flat_map(|&n| sections[n].iter().filter(about).cloned()).collect()
+        let found = [0, 2].iter().flat_map(|&n| sections[n].iter().filter(about).cloned());
+        let records: Vec<Record> = found.collect();
+        let ttl = records.iter().map(|record| record.ttl).min()?;
+        Some(Held {
+            at: given.at,
+            says: Says::Records,
+            ttl: Duration::from_secs(ttl.into()),
+            beside: true,
+            packet: Packet { sections: [records, vec![], vec![]], ..given.packet.clone() },
+        })
     }
-}
-
-/// Something that stands in for a cluster's answer.
-#[derive(Clone, Debug)]
-struct StandIn {
-    packet: Packet,
-    says: Says,
 }
 
 /// What all clusters ever gave, in the order of time.
@@ -145,79 +164,83 @@ impl<'a> View<'a> {
         own.map(|given| given.at).max()
     }
 
-    /// The answers about a question, oldest first, without each NXDOMAIN that
-    /// was refuted: by any other word about that name, ...
-    fn answers(&self, until: Option<Time>, name: &Labels, rtype: u16) -> Vec<&'a Given> {
-        let all = self.given();
-        let named = all.iter().filter(|given| given.name.same(name));
-        let named: Vec<&&Given> =
-            named.filter(|given| until.is_none_or(|until| given.at < until)).collect();
-        let mut answers = Vec::new();
-        for (n, given) in named.iter().enumerate() {
-            let refuted = named[n..].iter().any(|later| later.says() != Says::Nxdomain);
-            if if given.says() == Says::Nxdomain { !refuted } else { given.rtype == rtype } {
-                answers.push(**given);
+    /// What was learned about a question, oldest first.
+    ///
+    /// Any other word about a name ends its NXDOMAIN. An address that came
+    /// beside an answer counts unless the last answer's TTL still ran.
+    fn learned(&self, name: &Labels, rtype: u16) -> Vec<Held> {
+        let mut learned: Vec<Held> = Vec::new();
+        for given in self.given() {
+            let says = given.says();
+            if given.name.same(name) {
+                if says != Says::Nxdomain {
+                    learned.retain(|held| held.says != Says::Nxdomain);
+                }
+                if says == Says::Nxdomain || given.rtype == rtype {
+                    let mut packet = given.packet.clone();
+                    if says != Says::Records {
+                        // What was with a negative is not about the question.
+                        packet.sections[0].clear();
+                        packet.sections[2].clear();
+                    }
+                    let (at, ttl) = (given.at, given.ttl());
+                    learned.push(Held { at, says, ttl, beside: false, packet });
+                }
+            }
+            for family in [A, AAAA] {
+                let Some(beside) = Held::beside(given, name, family) else { continue };
+                let fresh = learned.last().is_some_and(|held| {
+                    !held.beside && self.memory.younger(given.at.since(held.at), held.ttl)
+                });
+                if fresh {
+                    // Whether a negative ranks above what came later is open.
+                    let negative = learned.last().is_some_and(|held| held.says != Says::Records);
+                    self.memory.close.set(self.memory.close.get() || negative);
+                    continue;
+                }
+                learned.retain(|held| held.says != Says::Nxdomain);
+                if family == rtype {
+                    learned.push(beside);
+                }
             }
         }
-        answers
+        learned
     }
 
-    /// K6: the latest addresses for a name that came beside an answer, and
-    /// whether they rank above what had been answered about it by then.
-    fn beside(&self, name: &Labels, rtype: u16) -> Option<(&'a Given, Vec<Record>, bool)> {
-        let all = self.given();
-        let found = all.iter().rev().map(|given| (*given, given.beside(name, rtype)));
-        let (given, records) = found.into_iter().find(|(_, records)| !records.is_empty())?;
-        let before = self.answers(Some(given.at), name, rtype);
-        let outranks =
-            before.last().is_none_or(|own| !self.memory.younger(given.at.since(own.at), own.ttl()));
-        Some((given, records, outranks))
-    }
-
-    /// K1 and K2: what stands in of the answers about a question.
-    fn answered(&self, name: &Labels, rtype: u16) -> Option<StandIn> {
-        let mut answers = self.answers(None, name, rtype);
-        // ... or by an address that came later, and ranks above it.
-        for family in [A, AAAA] {
-            if let Some((given, _, true)) = self.beside(name, family) {
-                answers.retain(|own| own.says() != Says::Nxdomain || own.at > given.at);
-            }
-        }
+    /// K2: the records that stand in for an answer to a question.
+    fn standing_records(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        let learned = self.learned(name, rtype);
         let went_missing = self.went_missing()?;
-        let last = *answers.last()?;
-        let records = answers.iter().rposition(|given| given.says() == Says::Records);
-        let first_negative = answers.get(records.map_or(0, |n| n + 1));
-        let chosen = match (records, first_negative) {
-            (Some(n), Some(negative))
-                if self.memory.younger(went_missing.since(negative.at), DYING) =>
-            {
-                answers[n]
-            }
-            _ => last,
-        };
-        let says = chosen.says();
-        if says == Says::Nxdomain && !self.memory.younger(self.now.since(went_missing), HOUR) {
-            return None;
-        }
-        let mut packet = chosen.packet.clone();
-        if says != Says::Records {
-            // What was with a negative answer is not about the question.
-            packet.sections[0].clear();
-            packet.sections[2].clear();
-        }
-        Some(StandIn { packet, says })
+        let records = learned.iter().rposition(|held| held.says == Says::Records)?;
+        let stand_in = learned
+            .get(records + 1)
+            .is_none_or(|negative| self.memory.younger(went_missing.since(negative.at), DYING));
+        stand_in.then(|| learned[records].clone())
     }
 
     /// K1, K2 and K6: what stands in for an answer to a question.
-    fn stand_in(&self, name: &Labels, rtype: u16) -> Option<StandIn> {
-        let answered = self.answered(name, rtype);
-        let Some((given, records, outranks)) = self.beside(name, rtype) else { return answered };
-        let later = self.answers(None, name, rtype).last().is_some_and(|own| own.at > given.at);
-        if answered.is_some() && (later || !outranks) {
-            return answered;
+    fn stand_in(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        if let Some(records) = self.standing_records(name, rtype) {
+            return Some(records);
         }
-        let packet = Packet { sections: [records, vec![], vec![]], ..given.packet.clone() };
-        Some(StandIn { packet, says: Says::Records })
+        let learned = self.learned(name, rtype);
+        let last = learned.last()?;
+        if last.says == Says::Nodata {
+            return Some(last.clone());
+        }
+        if LOOKED_AT.iter().any(|&other| self.standing_records(name, other).is_some()) {
+            return learned.into_iter().rfind(|held| held.says == Says::Nodata);
+        }
+        let went_missing = self.went_missing()?;
+        let lasts = self.memory.younger(self.now.since(went_missing), HOUR);
+        // Addresses it ranked above are held all the same.
+        if lasts { Some(last.clone()) } else { self.latest_beside(name, rtype) }
+    }
+
+    /// K6: the addresses that came last beside an answer.
+    fn latest_beside(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        let all = self.given();
+        all.into_iter().rev().find_map(|given| Held::beside(given, name, rtype))
     }
 
     /// Every name and type of which something may be held.
@@ -232,24 +255,35 @@ impl<'a> View<'a> {
         questions
     }
 
-    fn has_records(&self, name: &Labels, rtype: u16) -> bool {
-        self.stand_in(name, rtype).is_some_and(|held| held.says == Says::Records)
+    /// Records that are held, whether they would stand in or not.
+    fn records(&self, name: &Labels, rtype: u16) -> Option<Held> {
+        let mut learned = self.learned(name, rtype).into_iter();
+        learned.rfind(|held| held.says == Says::Records).or_else(|| self.latest_beside(name, rtype))
     }
 
-    /// K4: the name exists, because addresses are held for it, or any records
-    /// for a name under it.
-    fn exists(&self, name: &Labels) -> bool {
-        let address = [A, AAAA].into_iter().any(|family| {
-            self.stand_in(name, family).is_some_and(|held| {
-                let own = |r: &Record| r.rtype == family && r.owner.same(name) && r.class == 1;
-                held.packet.sections[0].iter().any(own)
-            })
-        });
-        let below = |(under, rtype): &(Labels, u16)| {
-            under.in_front_of(name).is_some_and(|front| !front.0.is_empty())
-                && self.has_records(under, *rtype)
+    /// K4: what a cluster says of a name of which nothing is held for the type
+    /// that is asked: it exists, because addresses are held for it, or any
+    /// records for a name under it.
+    fn exists(&self, name: &Labels, rtype: u16) -> Option<Packet> {
+        for family in [A, AAAA] {
+            let Some(held) = self.records(name, family) else { continue };
+            let at = |r: &Record| r.class == 1 && r.owner.same(name);
+            let has = |rtype| held.packet.sections[0].iter().any(|r| at(r) && r.rtype == rtype);
+            if has(CNAME) {
+                return Some(held.packet);
+            }
+            if has(family) {
+                return Some(nodata());
+            }
+        }
+        let below = |(under, other): &(Labels, u16)| {
+            let Some(front) = under.in_front_of(name) else { return false };
+            let Some(label) = front.0.last() else { return false };
+            let behind = label[0] == b'_' && name.0.first().is_none_or(|own| own[0] != b'_');
+            let service = behind && matches!(rtype, A | AAAA);
+            !service && self.records(under, *other).is_some()
         };
-        address || self.questions().iter().any(below)
+        self.questions().iter().any(below).then(nodata)
     }
 
     /// K7: something is held for the name, of any type.
@@ -260,10 +294,12 @@ impl<'a> View<'a> {
         self.questions().iter().any(about)
     }
 
-    /// K7: records are held for the name, of any type.
-    fn holds_records(&self, name: &Labels) -> bool {
-        let about =
-            |(known, rtype): &(Labels, u16)| known.same(name) && self.has_records(name, *rtype);
+    /// K7: anything but NXDOMAIN is held for the name, of any type.
+    fn is_known(&self, name: &Labels) -> bool {
+        let about = |(known, rtype): &(Labels, u16)| {
+            let mut learned = self.learned(name, *rtype).into_iter();
+            known.same(name) && learned.any(|held| held.says != Says::Nxdomain)
+        };
         self.questions().iter().any(about)
     }
 
@@ -284,26 +320,31 @@ fn nodata() -> Packet {
     Packet { id: 0, flags: 0x8000 | AA, question: None, sections: Default::default(), opt: None }
 }
 
-/// Whether an answer of just now says that the cluster has the name (K8).
+/// Whether an answer of just now says that the cluster has the name, but for an
+/// alias (K4).
 fn has_name(sub: &Sub) -> bool {
+    let Outcome::Answered(packet) = &sub.outcome else { return false };
+    packet.flags & 15 != 3 && !has_alias(sub)
+}
+
+fn has_alias(sub: &Sub) -> bool {
     let Outcome::Answered(packet) = &sub.outcome else { return false };
     let cname = |record: &Record| {
         record.class == 1 && record.rtype == CNAME && record.owner.same(&sub.name)
     };
-    packet.flags & 15 != 3 || packet.sections[0].iter().any(cname)
+    packet.sections[0].iter().any(cname)
 }
 
 /// Fills in for clusters that are missing, or not yet believed to be empty.
 pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &mut [Sub]) {
-    let nobody_has_it = !subs.iter().any(has_name);
     let rtype = context.rtype;
-    for sub in subs {
-        let view = View { memory, cluster: sub.cluster, cd, now };
+    let view = |cluster| View { memory, cluster, cd, now };
+    let somebody_has_it = subs.iter().any(has_name) && !subs.iter().any(has_alias);
+    for sub in subs.iter_mut() {
+        let view = view(sub.cluster);
         let packet = match &sub.outcome {
             Outcome::Failed if memory.stale => {
-                let held = view.stand_in(&sub.name, rtype).map(|held| held.packet);
-                let k4 = nobody_has_it && LISTED.contains(&rtype);
-                held.or_else(|| (k4 && view.exists(&sub.name)).then(nodata))
+                view.stand_in(&sub.name, rtype).map(|held| held.packet)
             }
             Outcome::Answered(packet) => {
                 let said = Given {
@@ -324,23 +365,32 @@ pub fn fill_in(memory: &Memory, context: &Context, cd: bool, now: Time, subs: &m
             sub.stale = true;
         }
     }
+    if memory.stale && LISTED.contains(&rtype) && !somebody_has_it {
+        let failed = subs.iter_mut().filter(|sub| matches!(sub.outcome, Outcome::Failed));
+        for sub in failed {
+            if let Some(packet) = view(sub.cluster).exists(&sub.name, rtype) {
+                sub.outcome = Outcome::Answered(packet);
+                sub.stale = true;
+            }
+        }
+    }
 }
 
 /// K7: a prefixed round that could not be finished ends in NXDOMAIN all the
-/// same, because the name as it was asked is known.
+/// same: nothing is known of the name that was looked up, but something of the
+/// name as it was asked.
 pub fn known_as_asked(
     memory: &Memory,
     context: &Context,
     cd: bool,
     now: Time,
-    subs: &[Sub],
+    failed: &[Sub],
 ) -> bool {
     let view = |cluster| View { memory, cluster, cd, now };
-    let mut failed = subs.iter().filter(|sub| matches!(sub.outcome, Outcome::Failed));
     let plain = context.zone.plain(&context.question);
     memory.stale
-        && failed.all(|sub| !view(sub.cluster).holds(&sub.name))
-        && plain.iter().any(|(cluster, name)| {
-            name.as_ref().is_some_and(|name| view(*cluster).holds_records(name))
-        })
+        && !failed.iter().any(|sub| view(sub.cluster).holds(&sub.name))
+        && plain
+            .iter()
+            .any(|(cluster, name)| name.as_ref().is_some_and(|name| view(*cluster).is_known(name)))
 }

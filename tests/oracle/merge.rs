@@ -22,6 +22,8 @@ pub struct Sub {
     pub cluster: usize,
     pub name: Labels,
     pub outcome: Outcome,
+    /// It goes on where another's chain ends.
+    pub follows: bool,
     /// The answer is one that was held.
     pub stale: bool,
 }
@@ -202,28 +204,32 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     });
     out.additional = merge(related.cloned().collect());
 
-    let mut replies = Vec::new();
-    let mut failed = 0;
-    for sub in subs {
-        match &sub.outcome {
-            Outcome::Answered(packet) => replies.push(packet),
-            Outcome::CannotExist => {}
-            Outcome::Failed => failed += 1,
-        }
-    }
-    let stale = subs.iter().filter(|sub| sub.stale).count();
-    let proper = subs.len() - failed;
+    let replies: Vec<&Packet> = subs
+        .iter()
+        .filter_map(|sub| match &sub.outcome {
+            Outcome::Answered(packet) => Some(packet),
+            _ => None,
+        })
+        .collect();
+    // A cluster may be asked twice: where a chain leads there, too.
+    let of = |counts: &dyn Fn(&Sub) -> bool| {
+        let counted = subs.iter().filter(|sub| counts(sub)).map(|sub| sub.cluster);
+        counted.collect::<BTreeSet<usize>>().len()
+    };
+    let is_missing = |sub: &Sub| matches!(sub.outcome, Outcome::Failed);
+    let (asked, failed) = (of(&|_| true), of(&is_missing));
+    let stale = of(&|sub| sub.stale);
     out.aa = replies.iter().all(|packet| packet.flags & AA != 0);
     out.ra = context.forward || replies.iter().any(|packet| packet.flags & RA != 0);
-    let enough = proper >= context.min_clusters.min(clusters.len());
+    let enough = asked - failed >= context.min_clusters.min(asked);
     let has_records = !out.answer.is_empty();
     // K3: somebody else says that there is nothing.
-    let nothing = !all_nxdomain && LISTED.contains(&context.rtype);
-    if conflict {
-        out.ede.push(0);
-    }
-    if (failed > 0 && (context.fail || !enough)) || (failed > 0 && !has_records && !nothing) {
-        let code = if proper == stale { 22 } else { 23 };
+    let nothing = (settled.any_noerror || settled.flattened) && LISTED.contains(&context.rtype);
+    out.ede.extend(vec![0; settled.conflicts]);
+    if failed > 0 && (context.fail || !enough || (!has_records && !nothing)) {
+        // What is held was not answered now (K5).
+        let answered = asked - of(&|sub| is_missing(sub) || sub.stale);
+        let code = if answered == 0 { 22 } else { 23 };
         let ra = out.ra;
         let mut out = Answer { rcode: 2, ra, ede: out.ede, ..Answer::default() };
         out.ede.push(code);
@@ -232,7 +238,8 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     }
     let apex = context.question.same(&context.zone.name);
     // RFC 6604: a chain that ends nowhere does not make the name exist.
-    if failed == 0 && all_nxdomain && !has_data && !apex {
+    let exists = settled.any_noerror || settled.has_data || settled.flattened || apex;
+    if failed == 0 && !exists {
         out.rcode = 3;
     }
     let cap = if failed > 0 || stale > 0 { 5 } else { u32::MAX };
@@ -240,7 +247,7 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
         let records = replies.iter().flat_map(|packet| &packet.sections[1]);
         let soas = records.filter(|record| record.rtype == 6 && record.class == 1);
         let ttl = soas.map(negative_ttl).min().unwrap_or(5).min(cap);
-        out.authority.push(Row { sub: 0, record: soa(&context.zone, ttl) });
+        out.authority.push(Row::own(soa(&context.zone, ttl)));
         out.aa |= !out.ra;
     }
     for row in out.answer.iter_mut().chain(&mut out.additional) {

@@ -18,8 +18,17 @@ const NXDOMAIN_FOR: Duration = Duration::from_secs(3600);
 const DOUBTED_FOR: Duration = Duration::from_secs(300);
 
 /// Types by which a name is known to have records.
-const KNOWN_TYPES: [Rtype; 6] =
-    [Rtype::A, Rtype::AAAA, Rtype::CNAME, Rtype::MX, Rtype::SRV, Rtype::TXT];
+const KNOWN_TYPES: [Rtype; 9] = [
+    Rtype::A,
+    Rtype::AAAA,
+    Rtype::CNAME,
+    Rtype::HTTPS,
+    Rtype::MX,
+    Rtype::NS,
+    Rtype::SRV,
+    Rtype::SVCB,
+    Rtype::TXT,
+];
 
 impl Held {
     /// What stands in for a cluster that is missing: what it gave in the last

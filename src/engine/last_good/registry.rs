@@ -162,12 +162,23 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::plan;
+    use crate::config::{self, Draft, Settings, ZoneDraft};
+
+    fn plan(clusters: &[&str], keep: usize) -> Arc<Plan> {
+        let clusters = clusters.iter().map(|words| (String::new(), words.to_string()));
+        let zone = ZoneDraft {
+            place: String::new(),
+            name: "z.".into(),
+            clusters: clusters.collect(),
+            behaviour: None,
+        };
+        let settings = Settings { keep, ..Settings::default() };
+        let draft = Draft { settings, zones: vec![zone], forwards: Vec::new() };
+        Arc::new(config::build(draft).unwrap())
+    }
 
     fn ids(registry: &mut Registry, clusters: &[&str]) -> Vec<ClusterId> {
-        let mut flags = vec!["--zone", "z."];
-        clusters.iter().for_each(|cluster| flags.extend(["--cluster", cluster]));
-        registry.enrol(&plan(&flags)).clusters[0].clone()
+        registry.enrol(&plan(clusters, 1)).clusters[0].clone()
     }
 
     #[test]
@@ -198,8 +209,7 @@ mod tests {
     #[test]
     fn what_no_plan_has_is_forgotten_in_the_end_and_the_largest_plan_counts() {
         let mut registry = Registry::default();
-        let kept =
-            registry.enrol(&plan(&["--zone", "z.", "--cluster", "k. a- 10.0.0.1", "--keep", "7"]));
+        let kept = registry.enrol(&plan(&["k. a- 10.0.0.1"], 7));
         for n in 0..3 * SPARE {
             let cluster = format!("s{n}. a- 10.0.0.1");
             ids(&mut registry, &[&cluster]);
