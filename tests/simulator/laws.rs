@@ -13,7 +13,10 @@
 //!    and says of which clusters something held is in it and which are missing.
 //!    So no answer is poorer than the book allows, and no negative is given
 //!    against it.
-//! 6. When all is quiet no query, ID or timer is left (`world.rs`).
+//! 6. A flood displaces nothing that is asked again and again, and what is held
+//!    is bounded.
+//! 7. When all is quiet no query, ID or timer is left, and every answer has been
+//!    counted once (`world.rs`).
 
 use crate::answer::{Got, Record};
 use crate::book::{Book, Held, Lookup, Room, View, Views, Why};

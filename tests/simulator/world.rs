@@ -60,6 +60,7 @@ pub struct World {
     plan: Arc<Plan>,
     rules: Rc<Rules>,
     most_servers: usize,
+    most_clusters: usize,
     outages: Outages,
     favourites: Vec<(crate::names::Name, Rtype, bool)>,
     book: Book,
@@ -99,6 +100,8 @@ impl World {
             begin,
             truths,
             most_servers: config.servers(),
+            // One may be added.
+            most_clusters: weather.clusters.len() + 1,
             outages: Outages::default(),
             favourites: weather.favourites(&mut rng),
             rng,
@@ -209,6 +212,7 @@ impl World {
             self.at(start + time, Event::Query(Box::new(query)));
         }
         self.run_until(start + over + Duration::from_secs(5));
+        self.bound();
         assert!(self.open.is_empty(), "not answered: {:?}", self.open);
     }
 
@@ -253,7 +257,16 @@ impl World {
         }
     }
 
-    /// Law 6: everybody is well, and after a while nothing is left.
+    /// Law 6: what is held is bounded, each kind by the questions that `keep`
+    /// has room for at every cluster.
+    fn bound(&mut self) {
+        let most = self.weather.keep * self.most_clusters;
+        let entries = self.last_good.holding().entries;
+        assert!(entries.iter().all(|&count| count <= most), "{entries:?} of {most}");
+        self.tally.bounded += u64::from(entries.iter().any(|&count| count > most / 2));
+    }
+
+    /// Law 7: everybody is well, and after a while nothing is left.
     pub fn end(&mut self) {
         self.outages = Outages::default();
         let clusters = self.weather.clusters.clone();
