@@ -22,6 +22,10 @@ const DOUBT: Duration = Duration::from_secs(5 * 60);
 /// NXDOMAIN stands in for this long after its cluster went missing (K1).
 const NXDOMAIN_LASTS: Duration = Duration::from_secs(60 * 60);
 
+/// Types whose records keep NXDOMAIN of their name from standing in (K2), of
+/// those that are asked for.
+const KNOWN: [Rtype; 4] = [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::TXT];
+
 /// TTLs are whole seconds, and a reply may wait a while before it is noted.
 const ROUNDING: Duration = Duration::from_secs(2);
 
@@ -205,8 +209,7 @@ impl Book {
     /// When the cluster went missing, at the earliest and at the latest.
     fn went_missing(&self, cluster: u8, look: Lookup) -> (Time, Time) {
         let proper = self.proper.get(&cluster).map_or(&[][..], Vec::as_slice);
-        let known =
-            look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
+        let known = look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
         let surely = |&&(at, worker, sure): &&(Time, usize, bool)| {
             sure && (at.as_micros() <= known || worker == look.worker && at <= look.from)
         };
@@ -218,6 +221,38 @@ impl Book {
     /// What may stand in for a cluster that is missing: every view that is
     /// possible. `Nothing` is among them if what is held may be nothing.
     pub fn held(&self, cluster: u8, question: (Name, Rtype, bool), look: Lookup) -> Views {
+        let (name, rtype, cd) = question;
+        let mut views = self.held_of_type(cluster, question, look);
+        if !views.iter().any(|held| held.view == View::NxDomain) {
+            return views;
+        }
+        // It would deny the records of other types that stand in (K2).
+        let records = |held: &Held| matches!(held.view, View::Records(_));
+        let (mut surely, mut perhaps) = (false, false);
+        for other in KNOWN.into_iter().filter(|&other| other != rtype) {
+            let others = self.held_of_type(cluster, (name, other, cd), look);
+            surely |= others.iter().all(records);
+            perhaps |= others.iter().any(records);
+        }
+        if surely {
+            views.retain(|held| held.view != View::NxDomain);
+        }
+        if perhaps {
+            add(&mut views, NOTHING);
+            let no_data = self.words(cluster, name).iter().rfind(|word| {
+                word.at <= look.until
+                    && (word.rtype, word.truth) == (rtype, Truth::NoData)
+                    && (cd || !word.cd)
+                    && look.from.since(word.at) < look.keep_for
+            });
+            if let Some(word) = no_data {
+                add(&mut views, word.held(Why::Last));
+            }
+        }
+        views
+    }
+
+    fn held_of_type(&self, cluster: u8, question: (Name, Rtype, bool), look: Lookup) -> Views {
         let (name, rtype, cd) = question;
         let words = self.words(cluster, name);
         let mut views = Views::new();
@@ -300,7 +335,8 @@ impl Book {
         let mut perhaps = false;
         for rtype in crate::truth::TYPES {
             let views = self.held(cluster, (name, rtype, cd), look);
-            let records = views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
+            let records =
+                views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
             let address = matches!(rtype, Rtype::A | Rtype::AAAA);
             let beside = views.iter().any(|held| held.why == Why::Beside);
             if address && records == views.len() && !beside {
@@ -311,19 +347,43 @@ impl Book {
         perhaps.then_some(false)
     }
 
+    /// Whether any records were given for the name in the last `keep-for`, and
+    /// this worker is sure to know.
+    fn gave_records(&self, cluster: u8, name: Name, cd: bool, look: Lookup) -> Option<bool> {
+        let mut best = None;
+        for word in self.words(cluster, name) {
+            let records = matches!(word.truth, Truth::Records(_)) && (cd || !word.cd);
+            if !records || word.at > look.until || look.from.since(word.at) >= look.keep_for {
+                continue;
+            }
+            let wait = if word.worker == look.worker { Duration::ZERO } else { ELSEWHERE };
+            let known = word.at + wait + look.settle <= look.from;
+            let lasts = look.until.since(word.at) < look.keep_for;
+            let promised = self.is_promised(cluster, (name, word.rtype, cd), look);
+            best = best.max(Some(known && lasts && promised && !word.beside));
+        }
+        best
+    }
+
     /// K4: whether the cluster is known to have the name. `Some(false)` where
     /// it may be taken as known or not.
-    pub fn exists(&self, cluster: u8, name: Name, cd: bool, look: Lookup) -> Option<bool> {
+    pub fn exists(
+        &self,
+        cluster: u8,
+        question: (Name, Rtype, bool),
+        look: Lookup,
+    ) -> Option<bool> {
+        let (name, rtype, cd) = question;
         let mut best = self.has_records(cluster, name, cd, look);
+        let address = matches!(rtype, Rtype::A | Rtype::AAAA);
         for &below in self.named.get(&cluster).map_or(&[][..], Vec::as_slice) {
             if best == Some(true) {
                 break;
             }
-            if name.is_ancestor_of(below) && std::env::var("LENIENT").is_ok() {
-                best = best.max(Some(false));
-            }
-            if name.is_ancestor_of(below) {
-                best = best.max(self.has_records(cluster, below, cd, look));
+            // The name right behind labels with `_` is a service, and has addresses.
+            let service = below.kind == Kind::Srv && name.kind == Kind::Service;
+            if name.is_ancestor_of(below) && !(address && service) {
+                best = best.max(self.gave_records(cluster, below, cd, look));
             }
         }
         best
@@ -376,13 +436,13 @@ impl Moment {
             return self.of(&own, None, views);
         }
         // Both are there, and either will do.
-        let (mut lent, mut its_own) = (Views::new(), Views::new());
+        let (mut lent, mut its_own, mut all) = (Views::new(), Views::new(), Views::new());
         self.of(&plain, Some(Why::Lent), &mut lent);
         self.of(&own, None, &mut its_own);
-        self.of(known, None, &mut its_own);
+        self.of(known, None, &mut all);
         let nothing = |views: &Views| views.iter().any(|held| held.view == View::Nothing);
-        let none = nothing(&lent) && nothing(&its_own);
-        for held in lent.into_iter().chain(its_own) {
+        let none = nothing(&all) || nothing(&lent) && nothing(&its_own);
+        for held in lent.into_iter().chain(its_own).chain(all) {
             if held.view != View::Nothing || none {
                 add(views, held);
             }
@@ -406,11 +466,31 @@ impl Moment {
         let mut denials =
             known.iter().filter(about).filter(|word| !is_records(word) && word.at >= since);
         let first = denials.next();
+        // An NXDOMAIN that another type's answer has contradicted since may
+        // count as the first, or not.
+        let contradicted = |first: &&Word| {
+            first.truth == Truth::NxDomain
+                && known.iter().any(|word| {
+                    let other = word.rtype != self.rtype && !word.beside;
+                    other && word.at > first.at && word.truth != Truth::NxDomain
+                })
+        };
+        let doubtful = first.is_some_and(|first| contradicted(&first));
+        let second = denials.clone().find(|word| !contradicted(word));
         let last = denials.next_back().or(first);
-        let beside = known
-            .iter()
-            .rfind(|word| word.beside && word.rtype == self.rtype && self.is_kept(word));
+        let beside = known.iter().rfind(|word| {
+            word.beside && word.rtype == self.rtype && self.is_kept(word)
+        });
         let latest = [records, last].into_iter().flatten().max_by_key(|word| word.at);
+        // Where they are all there is, they are what a later negative denies.
+        let alone = |beside: &&Word| {
+            let before = |word: &Word| about(&word) && word.at <= beside.at;
+            records.is_none() && last.is_some() && !known.iter().any(before)
+        };
+        let (records, beside) = match beside.filter(alone) {
+            Some(beside) => (Some(beside), None),
+            None => (records, beside),
+        };
         if let Some(beside) = beside {
             match latest {
                 None => return add(views, held(beside, Why::Beside)),
@@ -436,10 +516,13 @@ impl Moment {
             }
             (records, Some(last), Some(first)) => (records, last, first),
         };
-        if let Some(records) = records
-            && self.went < first.at + DOUBT
-        {
-            return add(views, held(records, Why::Doubted));
+        if let Some(records) = records {
+            if self.went < first.at + DOUBT {
+                return add(views, held(records, Why::Doubted));
+            }
+            if doubtful && second.is_none_or(|second| self.went < second.at + DOUBT) {
+                add(views, held(records, Why::Doubted));
+            }
         }
         let why = if records.is_some() { Why::Believed } else { Why::Last };
         match last.truth {
@@ -457,9 +540,9 @@ impl Moment {
                     false => add(views, NOTHING),
                 }
                 // What the NXDOMAIN stood above may be there again.
-                let below = known
-                    .iter()
-                    .rfind(|word| about(word) && word.truth == Truth::NoData && self.is_kept(word));
+                let below = known.iter().rfind(|word| {
+                    about(word) && word.truth == Truth::NoData && self.is_kept(word)
+                });
                 for word in below.into_iter().chain(records.filter(|_| disproved)) {
                     add(views, held(word, why));
                 }

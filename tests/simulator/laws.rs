@@ -270,9 +270,11 @@ impl<'a> Judge<'a> {
                 let words = self.book.words(cluster, self.recorded_name()).iter();
                 let lately = |&word: &&crate::book::Word| word.at >= case.at;
                 let since = words.filter(lately).any(|word| word.epoch == known);
-                let patient = truth == Truth::NoData || truth == Truth::NxDomain;
+                let mut words = self.book.words(cluster, self.recorded_name()).iter();
+                let denied = words.any(|word| lately(&word) && word.truth == Truth::NxDomain)
+                    || matches!(truth, Truth::NoData | Truth::NxDomain);
                 assert!(
-                    known >= epoch || since || patient && !self.past.keep_on_empty.is_zero(),
+                    known >= epoch || since || denied && !self.past.keep_on_empty.is_zero(),
                     "{epoch} of cluster {cluster} is not there: {self:?}"
                 );
             }
@@ -320,13 +322,15 @@ impl<'a> Judge<'a> {
         let question = (name, case.rtype, case.cd);
         let mut parts = Parts::new();
         let mut fresh: SmallVec<[View; 4]> = SmallVec::new();
-        let since = Time::from_micros(look.from.as_micros().saturating_sub(if self.given.kept {
-            case.rules.ttl.as_micros() as u64
-        } else {
-            0
-        }));
+        let since = Time::from_micros(
+            look.from.as_micros().saturating_sub(if self.given.kept {
+                case.rules.ttl.as_micros() as u64
+            } else {
+                0
+            }),
+        );
         for held in self.book.said(cluster, question, case.worker, since) {
-            if case.overloaded || fresh.contains(&held.view) {
+            if fresh.contains(&held.view) {
                 continue;
             }
             fresh.push(held.view);
@@ -350,7 +354,7 @@ impl<'a> Judge<'a> {
         };
         let empty = held.iter().any(|held| held.view == View::Nothing);
         let exists = (empty && on_missing == OnMissing::Stale)
-            .then(|| self.book.exists(cluster, name, case.cd, look))
+            .then(|| self.book.exists(cluster, question, look))
             .flatten();
         for held in held {
             let exists = exists.filter(|_| held.view == View::Nothing);
@@ -367,7 +371,8 @@ impl<'a> Judge<'a> {
             return;
         }
         // Too many in flight, and nothing held for some cluster.
-        let refused = self.case.overloaded && self.got.rcode == Rcode::SERVFAIL;
+        let refused = self.case.overloaded && self.given.at == self.case.at;
+        let refused = refused && self.got.rcode == Rcode::SERVFAIL;
         let lacking = |(clusters, name): &Round| {
             clusters.iter().any(|&cluster| {
                 let parts = self.parts(cluster, *name, look, true);
@@ -406,12 +411,12 @@ impl<'a> Judge<'a> {
                 let parts: SmallVec<[Part; 6]> =
                     choice.iter().zip(&all).map(|(&n, parts)| parts[n]).collect();
                 let expected = outcomes(self.case.rtype, self.case.rules.policy, &parts);
-                if !last && self.goes_on(&parts, look) {
+                let goes_on = if last { None } else { self.goes_on(&parts, look) };
+                if goes_on.is_some() {
                     entered = Some(parts[0].held.why);
                 }
-                let to_be = |expected: &&Expected| {
-                    (last || expected.rcode != Rcode::NXDOMAIN) && self.is(expected, seen)
-                };
+                let to_be =
+                    |expected: &&Expected| goes_on != Some(true) && self.is(expected, seen);
                 if let Some(expected) = expected.iter().find(to_be) {
                     let held = entered.is_some_and(|why| !matches!(why, Why::Said | Why::Never));
                     tally.k7_second_round += u64::from(n > 0 && held);
@@ -426,20 +431,32 @@ impl<'a> Judge<'a> {
         false
     }
 
-    /// Whether the first round leads to the second (Q5, K7).
-    fn goes_on(&self, parts: &[Part], look: Lookup) -> bool {
+    /// Whether the first round leads to the second (Q5, K7); `Some(false)` if
+    /// it may or may not.
+    fn goes_on(&self, parts: &[Part], look: Lookup) -> Option<bool> {
         let case = self.case;
-        parts.iter().all(|part| match part.held.view {
-            View::NxDomain => true,
+        let question = (case.name, case.rtype, case.cd);
+        let part = parts.first()?;
+        match part.held.view {
+            View::NxDomain => Some(true),
             View::Nothing if case.rules.policy.on_missing == OnMissing::Stale => {
-                (0..case.rules.clusters).any(|cluster| {
-                    let question = (case.name, case.rtype, case.cd);
+                let unheard = self.book.words(part.cluster, case.name.stripped()).is_empty();
+                let all = 0..case.rules.clusters;
+                let known = all.clone().any(|cluster| {
                     let held = self.book.held(cluster, question, look);
-                    held.iter().any(|held| matches!(held.view, View::Records(_)))
-                })
+                    held.iter().all(|held| matches!(held.view, View::Records(_)))
+                });
+                let heard = all.clone().any(|cluster| {
+                    let mut words = self.book.words(cluster, case.name).iter();
+                    words.any(|word| word.truth != Truth::NxDomain)
+                });
+                let beneath = all.clone().any(|cluster| {
+                    self.book.exists(cluster, question, look).is_some()
+                });
+                (heard || beneath).then_some(unheard && known)
             }
-            _ => false,
-        })
+            _ => None,
+        }
     }
 
     /// Whether the answer is what is expected.
@@ -462,7 +479,10 @@ impl<'a> Judge<'a> {
             let stale = expected.stale.contains(&cluster);
             let missing = expected.missing.contains(&cluster);
             match expected.rcode {
-                Rcode::SERVFAIL => !missing || says(&[22, 23], cluster) || perhaps,
+                Rcode::SERVFAIL => {
+                    let named = !missing || says(&[22, 23], cluster) || perhaps;
+                    named && got.has(expected.failure) && !got.has(3) && !got.has(19)
+                }
                 Rcode::NXDOMAIN => says(&[19], cluster) == stale && !says(&[3, 22, 23], cluster),
                 _ => {
                     (says(&[3], cluster) == stale || perhaps)
@@ -485,8 +505,9 @@ impl<'a> Judge<'a> {
             By::TooFew => tally.k5_min += 1,
             By::Whole | By::Partial | By::Unknown => {}
         }
+        let held = self.given.kept && self.given.at == self.case.at && !expected.stale.is_empty();
         tally.overloaded_stale +=
-            u64::from(self.case.overloaded && expected.rcode != Rcode::SERVFAIL);
+            u64::from(self.case.overloaded && held && expected.rcode != Rcode::SERVFAIL);
         for part in parts.iter().filter(|part| !part.fresh) {
             let held = part.held;
             match (held.why, held.view) {
@@ -505,7 +526,8 @@ impl<'a> Judge<'a> {
                 let words = self.book.words(part.cluster, self.recorded_name()).iter();
                 let here = |word: &&crate::book::Word| word.rtype == self.case.rtype;
                 let about: Vec<_> = words.filter(here).collect();
-                tally.k5_partial += u64::from(policy == OnMissing::Partial && !about.is_empty());
+                tally.k5_partial +=
+                    u64::from(policy == OnMissing::Partial && !about.is_empty());
                 let marked = !about.is_empty() && about.iter().all(|word| word.cd);
                 tally.k7_not_lent += u64::from(!self.case.cd && marked);
                 continue;

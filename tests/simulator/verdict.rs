@@ -36,6 +36,8 @@ pub struct Expected {
     pub perhaps: Clusters,
     /// Clusters that EDE 22 or 23 names.
     pub missing: Clusters,
+    /// The EDE code of SERVFAIL: 22 if nobody has answered now (K5).
+    pub failure: u16,
     pub by: By,
 }
 
@@ -76,90 +78,82 @@ pub struct Policy {
 
 /// All that the answer may be, given these parts.
 pub fn outcomes(rtype: Rtype, policy: Policy, parts: &[Part]) -> SmallVec<[Expected; 2]> {
-    let stale = parts.iter().filter(|part| !part.fresh && !part.is_missing());
-    let stale: Clusters = stale.map(|part| part.cluster).collect();
-    let nothing: SmallVec<[&Part; 4]> = parts.iter().filter(|part| part.is_missing()).collect();
-    let missing: Clusters = nothing.iter().map(|part| part.cluster).collect();
+    let has_name = |part: &Part| part.fresh && part.held.view != View::NxDomain;
+    let held = policy.on_missing == OnMissing::Stale;
+    let known = held && is_gentle(rtype) && !parts.iter().any(has_name);
+    let holders = |surely: bool| {
+        let holders = parts.iter().filter(move |part| {
+            known && part.is_missing() && part.exists.is_some_and(|sure| sure || !surely)
+        });
+        holders.map(|part| part.cluster).collect::<Clusters>()
+    };
+    let (sure, perhaps) = (holders(true), holders(false));
+    let mut all: SmallVec<[Expected; 2]> = SmallVec::new();
+    let doubtful = perhaps.iter().copied().filter(|cluster| !sure.contains(cluster)).collect();
+    all.push(outcome(rtype, policy, parts, &sure, &doubtful));
+    if sure.len() < perhaps.len() {
+        all.push(outcome(rtype, policy, parts, &perhaps, &doubtful));
+    }
+    all
+}
+
+/// What the answer is if the clusters `holders` say NODATA (K4); whether
+/// `perhaps` do or not is not known.
+fn outcome(
+    rtype: Rtype,
+    policy: Policy,
+    parts: &[Part],
+    holders: &Clusters,
+    perhaps: &Clusters,
+) -> Expected {
+    let is_holder = |part: &Part| holders.contains(&part.cluster);
+    let is_missing = |part: &&Part| part.is_missing() && !is_holder(part);
+    let stale = parts.iter().filter(|part| !part.fresh && !is_missing(part));
+    let missing: Clusters = parts.iter().filter(is_missing).map(|part| part.cluster).collect();
     let records = parts.iter().filter_map(|part| match part.held.view {
         View::Records(epoch) => Some((part.cluster, epoch)),
         _ => None,
     });
-    let whole = Expected {
+    let counted = parts.len() - missing.len();
+    let no_data =
+        parts.iter().any(|part| part.held.view == View::NoData) || !holders.is_empty();
+    let exists = parts.iter().any(|part| part.exists.is_some());
+    let mut whole = Expected {
         rcode: Rcode::NOERROR,
         records: records.collect(),
-        stale,
-        perhaps: Clusters::new(),
+        stale: stale.map(|part| part.cluster).collect(),
+        perhaps: perhaps.clone(),
+        failure: if parts.iter().any(|part| part.fresh) { 23 } else { 22 },
+        by: if holders.is_empty() { By::Whole } else { By::Exists },
         missing,
-        by: By::Whole,
     };
-    let perhaps: Clusters =
-        nothing.iter().filter(|part| part.exists.is_some()).map(|part| part.cluster).collect();
-    let failed = |by| Expected {
+    let fail = |whole: Expected, by| Expected {
         rcode: Rcode::SERVFAIL,
         records: SmallVec::new(),
-        perhaps: perhaps.clone(),
         by,
-        ..whole.clone()
+        ..whole
     };
-    let mut all = SmallVec::new();
-    let gone = |part: &&Part| !part.fresh && part.held.why != Why::Distrusted;
-    if policy.on_missing == OnMissing::Fail && parts.iter().any(|part| gone(&part)) {
-        all.push(failed(By::Fail));
-        return all;
+    let gone = |part: &Part| !part.fresh && part.held.why != Why::Distrusted;
+    if policy.on_missing == OnMissing::Fail && parts.iter().any(gone) {
+        return fail(whole, By::Fail);
     }
-    let counted = parts.len() - nothing.len();
     if counted < policy.min_clusters.min(parts.len()) {
-        all.push(failed(By::TooFew));
-        // A cluster that K4 makes say NODATA may count.
-        if !nothing.iter().any(|part| part.exists.is_some()) {
-            return all;
+        return fail(whole, By::TooFew);
+    }
+    match (whole.records.is_empty(), whole.missing.is_empty(), no_data) {
+        (true, true, false) => whole.rcode = Rcode::NXDOMAIN,
+        (_, true, _) => {}
+        (false, false, _) => whole.by = By::Partial,
+        (true, false, true) if is_gentle(rtype) => {
+            if holders.is_empty() {
+                whole.by = By::Gentle;
+            }
+        }
+        (true, false, true) => return fail(whole, By::Strict),
+        (true, false, false) => {
+            let by = if exists && !is_gentle(rtype) { By::StrictExists } else { By::Unknown };
+            return fail(whole, by);
         }
     }
-    if !whole.records.is_empty() {
-        let by = if nothing.is_empty() { By::Whole } else { By::Partial };
-        all.push(Expected { by, ..whole });
-        return all;
-    }
-    let no_data = parts.iter().any(|part| part.held.view == View::NoData);
-    if nothing.is_empty() {
-        let rcode = if no_data { Rcode::NOERROR } else { Rcode::NXDOMAIN };
-        all.push(Expected { rcode, ..whole });
-        return all;
-    }
-    let held = policy.on_missing == OnMissing::Stale;
-    let holders: SmallVec<[&Part; 4]> =
-        nothing.iter().copied().filter(|part| held && part.exists.is_some()).collect();
-    if !is_gentle(rtype) {
-        let by = match (no_data, holders.is_empty()) {
-            (true, _) => By::Strict,
-            (false, true) => By::Unknown,
-            (false, false) => By::StrictExists,
-        };
-        all.push(failed(by));
-        return all;
-    }
-    if no_data {
-        all.push(Expected { perhaps: perhaps.clone(), by: By::Gentle, ..whole });
-        return all;
-    }
-    if !holders.is_empty() {
-        let sure = holders.iter().filter(|part| part.exists == Some(true));
-        let sure: Clusters = sure.map(|part| part.cluster).collect();
-        let mut stale = whole.stale.clone();
-        stale.extend(sure.iter().copied());
-        let missing = whole.missing.iter().copied().filter(|c| !sure.contains(c)).collect();
-        let surely = !sure.is_empty();
-        all.push(Expected {
-            perhaps: perhaps.clone(),
-            stale,
-            missing,
-            by: By::Exists,
-            ..whole.clone()
-        });
-        if surely {
-            return all;
-        }
-    }
-    all.push(failed(By::Unknown));
-    all
+    whole
 }

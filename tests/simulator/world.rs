@@ -309,10 +309,12 @@ impl World {
             overloaded: false,
         };
         let client = Client { socket: n, ..query.client };
+        let settings = &self.plan.settings;
+        let most = settings.max_queries.div_ceil(settings.workers.get());
         let lab = self.lab(worker);
-        let before = lab.engine.counters().overloaded;
+        // Each worker has its share of what may be in flight.
+        let overloaded = lab.engine.queries_in_flight() >= most;
         lab.query(client, &query.packet);
-        let overloaded = lab.engine.counters().overloaded > before;
         let asked: Vec<_> = lab.asked.iter().map(|a| (a.link, a.id(), cluster_of(a))).collect();
         let mut case = Case { overloaded, ..case };
         for (link, id, cluster) in asked {
