@@ -173,7 +173,11 @@ impl<'a> View<'a> {
     /// beside an answer counts unless the last answer's TTL still ran.
     fn learned(&self, name: &Labels, rtype: u16) -> Vec<Held> {
         let mut learned: Vec<Held> = Vec::new();
-        for given in self.given() {
+        let all = self.given();
+        // Which counts, if answers of both kinds are held, is open.
+        let about = |cd: bool| all.iter().any(|given| given.name.same(name) && given.cd == cd);
+        self.memory.close.set(self.memory.close.get() || (about(true) && about(false)));
+        for given in all {
             let says = given.says();
             if given.name.same(name) {
                 let denied = learned.last().filter(|held| held.says != Says::Records);

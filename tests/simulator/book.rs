@@ -209,7 +209,8 @@ impl Book {
     /// When the cluster went missing, at the earliest and at the latest.
     fn went_missing(&self, cluster: u8, look: Lookup) -> (Time, Time) {
         let proper = self.proper.get(&cluster).map_or(&[][..], Vec::as_slice);
-        let known = look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
+        let known =
+            look.from.as_micros().saturating_sub((look.settle + ELSEWHERE).as_micros() as u64);
         let surely = |&&(at, worker, sure): &&(Time, usize, bool)| {
             sure && (at.as_micros() <= known || worker == look.worker && at <= look.from)
         };
@@ -335,8 +336,7 @@ impl Book {
         let mut perhaps = false;
         for rtype in crate::truth::TYPES {
             let views = self.held(cluster, (name, rtype, cd), look);
-            let records =
-                views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
+            let records = views.iter().filter(|held| matches!(held.view, View::Records(_))).count();
             let address = matches!(rtype, Rtype::A | Rtype::AAAA);
             let beside = views.iter().any(|held| held.why == Why::Beside);
             if address && records == views.len() && !beside {
@@ -367,12 +367,7 @@ impl Book {
 
     /// K4: whether the cluster is known to have the name. `Some(false)` where
     /// it may be taken as known or not.
-    pub fn exists(
-        &self,
-        cluster: u8,
-        question: (Name, Rtype, bool),
-        look: Lookup,
-    ) -> Option<bool> {
+    pub fn exists(&self, cluster: u8, question: (Name, Rtype, bool), look: Lookup) -> Option<bool> {
         let (name, rtype, cd) = question;
         let mut best = self.has_records(cluster, name, cd, look);
         let address = matches!(rtype, Rtype::A | Rtype::AAAA);
@@ -478,9 +473,9 @@ impl Moment {
         let doubtful = first.is_some_and(|first| contradicted(&first));
         let second = denials.clone().find(|word| !contradicted(word));
         let last = denials.next_back().or(first);
-        let beside = known.iter().rfind(|word| {
-            word.beside && word.rtype == self.rtype && self.is_kept(word)
-        });
+        let beside = known
+            .iter()
+            .rfind(|word| word.beside && word.rtype == self.rtype && self.is_kept(word));
         let latest = [records, last].into_iter().flatten().max_by_key(|word| word.at);
         // Where they are all there is, they are what a later negative denies.
         let alone = |beside: &&Word| {
@@ -540,9 +535,9 @@ impl Moment {
                     false => add(views, NOTHING),
                 }
                 // What the NXDOMAIN stood above may be there again.
-                let below = known.iter().rfind(|word| {
-                    about(word) && word.truth == Truth::NoData && self.is_kept(word)
-                });
+                let below = known
+                    .iter()
+                    .rfind(|word| about(word) && word.truth == Truth::NoData && self.is_kept(word));
                 for word in below.into_iter().chain(records.filter(|_| disproved)) {
                     add(views, held(word, why));
                 }

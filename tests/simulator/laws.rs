@@ -322,13 +322,11 @@ impl<'a> Judge<'a> {
         let question = (name, case.rtype, case.cd);
         let mut parts = Parts::new();
         let mut fresh: SmallVec<[View; 4]> = SmallVec::new();
-        let since = Time::from_micros(
-            look.from.as_micros().saturating_sub(if self.given.kept {
-                case.rules.ttl.as_micros() as u64
-            } else {
-                0
-            }),
-        );
+        let since = Time::from_micros(look.from.as_micros().saturating_sub(if self.given.kept {
+            case.rules.ttl.as_micros() as u64
+        } else {
+            0
+        }));
         for held in self.book.said(cluster, question, case.worker, since) {
             if fresh.contains(&held.view) {
                 continue;
@@ -415,8 +413,7 @@ impl<'a> Judge<'a> {
                 if goes_on.is_some() {
                     entered = Some(parts[0].held.why);
                 }
-                let to_be =
-                    |expected: &&Expected| goes_on != Some(true) && self.is(expected, seen);
+                let to_be = |expected: &&Expected| goes_on != Some(true) && self.is(expected, seen);
                 if let Some(expected) = expected.iter().find(to_be) {
                     let held = entered.is_some_and(|why| !matches!(why, Why::Said | Why::Never));
                     tally.k7_second_round += u64::from(n > 0 && held);
@@ -450,9 +447,8 @@ impl<'a> Judge<'a> {
                     let mut words = self.book.words(cluster, case.name).iter();
                     words.any(|word| word.truth != Truth::NxDomain)
                 });
-                let beneath = all.clone().any(|cluster| {
-                    self.book.exists(cluster, question, look).is_some()
-                });
+                let beneath =
+                    all.clone().any(|cluster| self.book.exists(cluster, question, look).is_some());
                 (heard || beneath).then_some(unheard && known)
             }
             _ => None,
@@ -526,8 +522,7 @@ impl<'a> Judge<'a> {
                 let words = self.book.words(part.cluster, self.recorded_name()).iter();
                 let here = |word: &&crate::book::Word| word.rtype == self.case.rtype;
                 let about: Vec<_> = words.filter(here).collect();
-                tally.k5_partial +=
-                    u64::from(policy == OnMissing::Partial && !about.is_empty());
+                tally.k5_partial += u64::from(policy == OnMissing::Partial && !about.is_empty());
                 let marked = !about.is_empty() && about.iter().all(|word| word.cd);
                 tally.k7_not_lent += u64::from(!self.case.cd && marked);
                 continue;

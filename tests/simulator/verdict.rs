@@ -115,8 +115,7 @@ fn outcome(
         _ => None,
     });
     let counted = parts.len() - missing.len();
-    let no_data =
-        parts.iter().any(|part| part.held.view == View::NoData) || !holders.is_empty();
+    let no_data = parts.iter().any(|part| part.held.view == View::NoData) || !holders.is_empty();
     let exists = parts.iter().any(|part| part.exists.is_some());
     let mut whole = Expected {
         rcode: Rcode::NOERROR,
