@@ -21,8 +21,9 @@ const SRV: u16 = 33;
 /// K3: A, AAAA, HTTPS, SVCB and NS.
 pub const LISTED: [u16; 5] = [A, AAAA, 65, 64, 2];
 
-/// K2: while records of these types stand in for a name, it is not denied.
-const LOOKED_AT: [u16; 6] = [A, AAAA, CNAME, MX, SRV, 16];
+/// K2: while records of these types stand in for a name, it is not denied: the
+/// others are TXT, HTTPS, SVCB and NS.
+const LOOKED_AT: [u16; 9] = [A, AAAA, CNAME, MX, SRV, 16, 65, 64, 2];
 
 /// K2: a negative that came less than this before the cluster went missing
 /// does not erase records.
@@ -84,6 +85,8 @@ impl Given {
 #[derive(Clone, Debug)]
 struct Held {
     at: Time,
+    /// When it was first denied since there were records (K2).
+    denied: Time,
     says: Says,
     ttl: Duration,
     /// It came beside another answer (K6).
@@ -110,6 +113,7 @@ impl Held {
         let ttl = records.iter().map(|record| record.ttl).min()?;
         Some(Held {
             at: given.at,
+            denied: given.at,
             says: Says::Records,
             ttl: Duration::from_secs(ttl.into()),
             beside: true,
@@ -170,9 +174,15 @@ impl<'a> View<'a> {
     /// beside an answer counts unless the last answer's TTL still ran.
     fn learned(&self, name: &Labels, rtype: u16) -> Vec<Held> {
         let mut learned: Vec<Held> = Vec::new();
-        for given in self.given() {
+        let all = self.given();
+        // Which counts, if answers of both kinds are held, is open.
+        let about = |cd: bool| all.iter().any(|given| given.name.same(name) && given.cd == cd);
+        self.memory.close.set(self.memory.close.get() || (about(true) && about(false)));
+        for given in all {
             let says = given.says();
             if given.name.same(name) {
+                let denied = learned.last().filter(|held| held.says != Says::Records);
+                let denied = denied.map_or(given.at, |held| held.denied);
                 if says != Says::Nxdomain {
                     learned.retain(|held| held.says != Says::Nxdomain);
                 }
@@ -184,7 +194,7 @@ impl<'a> View<'a> {
                         packet.sections[2].clear();
                     }
                     let (at, ttl) = (given.at, given.ttl());
-                    learned.push(Held { at, says, ttl, beside: false, packet });
+                    learned.push(Held { at, denied, says, ttl, beside: false, packet });
                 }
             }
             for family in [A, AAAA] {
@@ -214,7 +224,7 @@ impl<'a> View<'a> {
         let records = learned.iter().rposition(|held| held.says == Says::Records)?;
         let stand_in = learned
             .get(records + 1)
-            .is_none_or(|negative| self.memory.younger(went_missing.since(negative.at), DYING));
+            .is_none_or(|negative| self.memory.younger(went_missing.since(negative.denied), DYING));
         stand_in.then(|| learned[records].clone())
     }
 
@@ -265,8 +275,8 @@ impl<'a> View<'a> {
     /// that is asked: it exists, because addresses are held for it, or any
     /// records for a name under it.
     fn exists(&self, name: &Labels, rtype: u16) -> Option<Packet> {
-        for family in [A, AAAA] {
-            let Some(held) = self.records(name, family) else { continue };
+        for family in [A, AAAA].into_iter().filter(|&family| family != rtype) {
+            let Some(held) = self.standing_records(name, family) else { continue };
             let at = |r: &Record| r.class == 1 && r.owner.same(name);
             let has = |rtype| held.packet.sections[0].iter().any(|r| at(r) && r.rtype == rtype);
             if has(CNAME) {
@@ -286,21 +296,17 @@ impl<'a> View<'a> {
         self.questions().iter().any(below).then(nodata)
     }
 
-    /// K7: something is held for the name, of any type.
-    fn holds(&self, name: &Labels) -> bool {
-        let about = |(known, rtype): &(Labels, u16)| {
-            known.same(name) && self.stand_in(name, *rtype).is_some()
-        };
-        self.questions().iter().any(about)
+    /// K7: something stands in for the name, of any type that is looked at.
+    fn holds(&self, name: &Labels, rtype: u16) -> bool {
+        let types = [&LOOKED_AT[..], &[rtype]].concat();
+        types.iter().any(|&rtype| self.stand_in(name, rtype).is_some())
     }
 
-    /// K7: anything but NXDOMAIN is held for the name, of any type.
-    fn is_known(&self, name: &Labels) -> bool {
-        let about = |(known, rtype): &(Labels, u16)| {
-            let mut learned = self.learned(name, *rtype).into_iter();
-            known.same(name) && learned.any(|held| held.says != Says::Nxdomain)
-        };
-        self.questions().iter().any(about)
+    /// K7: anything but NXDOMAIN is held for the name, of those types.
+    fn is_known(&self, name: &Labels, rtype: u16) -> bool {
+        let types = [&LOOKED_AT[..], &[rtype]].concat();
+        let known = |held: &Held| held.says != Says::Nxdomain;
+        types.iter().any(|&rtype| self.learned(name, rtype).iter().any(known))
     }
 
     /// K2: records so young that the cluster's "nothing" is not believed.
@@ -389,8 +395,8 @@ pub fn known_as_asked(
     let view = |cluster| View { memory, cluster, cd, now };
     let plain = context.zone.plain(&context.question);
     memory.stale
-        && !failed.iter().any(|sub| view(sub.cluster).holds(&sub.name))
-        && plain
-            .iter()
-            .any(|(cluster, name)| name.as_ref().is_some_and(|name| view(*cluster).is_known(name)))
+        && !failed.iter().any(|sub| view(sub.cluster).holds(&sub.name, context.rtype))
+        && plain.iter().any(|(cluster, name)| {
+            name.as_ref().is_some_and(|name| view(*cluster).is_known(name, context.rtype))
+        })
 }
