@@ -31,7 +31,7 @@ impl Engine {
             self.release(index);
             return;
         }
-        self.note_answers(now, index);
+        self.note_unchanged(now, index);
         self.stand_in(now, index);
         if self.follow(now, index, out) {
             return;

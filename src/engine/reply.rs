@@ -184,6 +184,9 @@ impl Engine {
         sub.answered = Some(Source { at: now, server: server.addr, transport });
         sub.reply.clear();
         sub.reply.extend_from_slice(packet);
+        if !sub.unchanged {
+            self.note_answer(now, index, n, summary);
+        }
         self.settle(now, index, n, Progress::Answered(summary), out);
     }
 

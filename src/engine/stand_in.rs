@@ -9,6 +9,7 @@ use super::synth::Asker;
 use super::time::Time;
 use crate::config::{OnMissing, Route};
 use crate::wire::name::FlatName;
+use crate::wire::reply::Summary;
 use crate::wire::rewrite::push_outbound;
 use domain::base::iana::{Rcode, Rtype};
 use std::time::Duration;
@@ -46,7 +47,7 @@ fn subject<'a>(
 
 /// The name of a sub-question, in lower case.
 fn lower_case(sub: &Sub) -> Vec<u8> {
-    sub.question[..sub.question.len().saturating_sub(4)].to_ascii_lowercase()
+    sub.name().to_ascii_lowercase()
 }
 
 /// Notes that what the clusters said to a query was asked for again.
@@ -56,35 +57,41 @@ pub(super) fn note_use(journal: &mut Journal, now: Time, gather: &Gather) {
         return;
     }
     for sub in gather.subs() {
-        let name = &sub.question[..sub.question.len().saturating_sub(4)];
-        if let Some(subject) = subject(gather, zone, sub.cluster, name) {
+        if let Some(subject) = subject(gather, zone, sub.cluster, sub.name()) {
             journal.note_use(now, subject);
         }
     }
 }
 
 impl Engine {
-    /// Notes what the clusters have just said.
-    pub(super) fn note_answers(&mut self, now: Time, index: u32) {
+    /// Notes an answer that has come to a sub-question. Others may need it before
+    /// its own query is done.
+    pub(super) fn note_answer(&mut self, now: Time, index: u32, n: usize, summary: Summary) {
         let gather = &self.gathers[index as usize];
         let Route::Zone(zone) = gather.route else { return };
         if gather.plan.plan.settings.keep == 0 {
             return;
         }
-        for sub in gather.subs() {
-            let (Progress::Answered(summary), Some(source)) = (sub.progress, sub.answered) else {
-                continue;
-            };
-            let name = &sub.question[..sub.question.len().saturating_sub(4)];
-            if !sub.stale
-                && let Some(subject) = subject(gather, zone, sub.cluster, name)
-            {
-                let reply = &sub.reply[..];
-                self.journal.note(now, Lesson { subject, summary, reply, source });
-            }
+        let sub = &gather.subs()[n];
+        if let Some(source) = sub.answered
+            && let Some(subject) = subject(gather, zone, sub.cluster, sub.name())
+        {
+            let reply = &sub.reply[..];
+            self.journal.note(now, Lesson { subject, summary, reply, source });
         }
         if self.journal.is_full() {
             self.hand_in();
+        }
+    }
+
+    /// Notes the answers of a query that are what was said before, which were not
+    /// noted as they came.
+    pub(super) fn note_unchanged(&mut self, now: Time, index: u32) {
+        for n in 0..self.gathers[index as usize].subs().len() {
+            let sub = &self.gathers[index as usize].subs()[n];
+            if let Some(summary) = sub.summary().filter(|_| sub.unchanged && !sub.stale) {
+                self.note_answer(now, index, n, summary);
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Engine {
         out.answer(gather.client, gather.came, start);
         if renote {
             (entry.noted, entry.use_noted) = (now, false);
-            self.note_answers(now, index);
+            self.note_unchanged(now, index);
         } else if !std::mem::replace(&mut entry.use_noted, true) {
             note_use(&mut self.journal, now, &entry.gather);
         }

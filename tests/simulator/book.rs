@@ -24,7 +24,7 @@ const NXDOMAIN_LASTS: Duration = Duration::from_secs(60 * 60);
 
 /// Types whose records keep NXDOMAIN of their name from standing in (K2), of
 /// those that are asked for.
-const KNOWN: [Rtype; 4] = [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::TXT];
+const KNOWN: [Rtype; 6] = [Rtype::A, Rtype::AAAA, Rtype::HTTPS, Rtype::NS, Rtype::SRV, Rtype::TXT];
 
 /// TTLs are whole seconds, and a reply may wait a while before it is noted.
 const ROUNDING: Duration = Duration::from_secs(2);
