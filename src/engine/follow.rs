@@ -17,6 +17,10 @@ use crate::wire::name::{Budget, FlatName};
 use crate::wire::{Malformed, record};
 use domain::base::iana::Rtype;
 
+fn has_cname(sub: &Sub) -> bool {
+    matches!(&sub.progress, Progress::Answered(summary) if summary.has_cname)
+}
+
 /// Whether some CNAME in a reply leads to a name of another cluster.
 fn leads_on(sub: &Sub, zone: &Zone) -> Result<bool, Malformed> {
     let Progress::Answered(summary) = &sub.progress else { return Ok(false) };
@@ -47,6 +51,9 @@ impl Engine {
     pub(super) fn follow(&mut self, now: Time, index: u32, out: &mut Outbox) -> bool {
         let gather = &self.gathers[index as usize];
         let Route::Zone(zone) = gather.route else { return false };
+        if !gather.subs().iter().any(has_cname) {
+            return false; // Nearly all.
+        }
         let plan = gather.plan.clone();
         let zone = &plan.plan.zones[zone];
         loop {

@@ -4,7 +4,7 @@ use super::Engine;
 use super::merge::{Completeness, Merged, limit};
 use super::outbox::Outbox;
 use super::store::Worth;
-use super::sub::Progress;
+use super::sub::{Progress, Sub};
 use super::synth::Asker;
 use super::time::Time;
 use crate::config::{OnMissing, Route};
@@ -106,6 +106,9 @@ impl Engine {
     /// believed.
     pub(super) fn fill_in(&mut self, now: Time, index: u32) {
         let gather = &mut self.gathers[index as usize];
+        if gather.subs().iter().all(Sub::has_answer) {
+            return;
+        }
         let plan = gather.plan.clone();
         let settings = &plan.plan.settings;
         let behaviour = plan.plan.behaviour(gather.route);

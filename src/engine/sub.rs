@@ -191,7 +191,7 @@ impl Sub {
 
     /// Whether its reply has records.
     pub fn has_answer(&self) -> bool {
-        matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
+        matches!(&self.progress, Progress::Answered(summary) if summary.has_answer)
     }
 
     /// Takes over what another was told, because it has no answer of its own.
