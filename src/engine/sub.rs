@@ -196,7 +196,7 @@ impl Sub {
 
     /// Whether its reply has records.
     pub fn has_answer(&self) -> bool {
-        matches!(self.progress, Progress::Answered(summary) if summary.has_answer)
+        matches!(&self.progress, Progress::Answered(summary) if summary.has_answer)
     }
 
     /// Something that is held stands in for an answer of its own (M6).

@@ -8,6 +8,8 @@ A, B = "cluster-a.local.", "cluster-b.local."
 # What only cluster a has, or has otherwise than b.
 EXTRA_A = """
 only-a.default.svc CNAME web.default.svc
+across.default.svc CNAME web.default.svc.cluster-b.local.
+lost.default.svc CNAME missing.default.svc
 conflict.default.svc CNAME www-a.example.net.
 mixed.default.svc CNAME web.default.svc
 half.default.svc TXT "only in a"

@@ -81,38 +81,48 @@ def routes(check, daemon):
 def aliases(check, daemon):
     name = "alias." + S
     ends = ["10.8.5.1", "10.9.5.1"]
-    expect(check, daemon, "M4 chains that differ are flattened", name, "A",
+    expect(check, daemon, "K8 CNAMEs that differ are flattened", name, "A",
            [f"{name} 20 A {ip}" for ip in ends])
+    expect(check, daemon, "K8 for every type: NODATA where the chains have none", name, "AAAA",
+           [], authority=[SOA])
+    expect(check, daemon, "K8 and for the CNAME itself, with EDE 0", name, "CNAME",
+           [], authority=[SOA], ede=[0])
     name = "first." + S
-    expect(check, daemon, "M4 chains of two steps are flattened, with their smallest TTL",
+    expect(check, daemon, "K8 chains of two steps are flattened, with their smallest TTL",
            name, "A", [f"{name} 20 A {ip}" for ip in ends])
     name = "only-a." + S
     expect(check, daemon, "M4 one cluster's chain stays, the CNAME in front", name, "A",
            [f"{name} 30 CNAME a-web.{S}", f"a-web.{S} 30 A 10.8.5.1"])
+    expect(check, daemon, "K8 and for a type it leads to none of", name, "AAAA",
+           [f"{name} 30 CNAME a-web.{S}"])
     name = "mixed." + S
-    expect(check, daemon, "M4 a CNAME beside another cluster's data is flattened", name, "A",
+    expect(check, daemon, "K8 a CNAME beside another cluster's data is flattened", name, "A",
            [f"{name} 30 A 10.8.5.1", f"{name} 30 A 10.9.7.1"])
     name = "outside." + S
-    expect(check, daemon, "M4 a chain that leaves is kept if all agree", name, "A",
+    expect(check, daemon, "K8 a chain that leaves is kept if all agree", name, "A",
            [f"{name} 30 CNAME www.example.net."])
     name = "conflict." + S
-    expect(check, daemon, "M4 chains that leave and differ: the first, with EDE 0", name, "A",
-           [f"{name} 30 CNAME www-a.example.net."], ede=[0])
-    name = "alias." + S
-    expect(check, daemon, "M4 asked for the CNAME itself: one, with EDE 0", name, "CNAME",
-           [f"{name} 20 CNAME a-web.{S}"], ede=[0])
+    for rtype in ("A", "AAAA", "CNAME"):
+        expect(check, daemon, f"K8 chains that leave and differ, {rtype}: the first, with EDE 0", name,
+               rtype, [f"{name} 30 CNAME www-a.example.net."], ede=[0])
+    name = "across." + S
+    expect(check, daemon, "K8 a CNAME into another cluster is followed there", name, "A",
+           [f"{name} 30 CNAME b-web.{S}", f"b-web.{S} 30 A 10.9.5.1"])
     name = "old." + S
-    expect(check, daemon, "M4 asked for a DNAME: one (RFC 6672, 2.4), with EDE 0", name, "DNAME",
+    expect(check, daemon, "K8 asked for a DNAME: one (RFC 6672, 2.4), with EDE 0", name, "DNAME",
            [f"{name} 30 DNAME a-new.{S}"], ede=[0])
     name = "a-alias." + S
     expect(check, daemon, "R1 R2 a prefixed alias: its own owner, a prefixed target", name, "A",
            [f"{name} 20 CNAME a-web.{S}", f"a-web.{S} 30 A 10.8.5.1"])
     name = "x.old." + S
-    expect(check, daemon, "M4 chains made by DNAME are flattened too", name, "A",
+    expect(check, daemon, "K8 chains made by DNAME are flattened too", name, "A",
            [f"{name} 30 A 10.8.5.2", f"{name} 30 A 10.9.5.2"])
     name = "nowhere." + S
-    expect(check, daemon, "M4 chains into nothing: NXDOMAIN with the first (RFC 6604)", name, "A",
-           [f"{name} 30 CNAME a-missing.{S}"], rcode="NXDOMAIN", authority=[SOA], ede=[0])
+    expect(check, daemon, "K8 a flattened name is never NXDOMAIN (RFC 8020)", name, "A",
+           [], authority=[SOA])
+    name = "lost." + S
+    expect(check, daemon, "M5 a chain into nothing: NXDOMAIN (RFC 6604)", name, "A",
+           [f"{name} 30 CNAME a-missing.{S}"], rcode="NXDOMAIN", authority=[SOA])
 
 
 def types(check, daemon):
