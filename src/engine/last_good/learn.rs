@@ -153,8 +153,14 @@ impl Held {
         {
             return false;
         }
-        entry.renew(summary, source);
         let suffix = entry.suffix;
+        // What came beside it may have been evicted, or come beside another since.
+        if !self.has_all_beside(answer) {
+            return false;
+        }
+        if let Some(entry) = self.entry_mut(Kind::Answer, answer) {
+            entry.renew(summary, source);
+        }
         self.renew_ancestors(subject, suffix, source.at);
         self.use_again(answer, Some((summary, source)));
         true
@@ -169,6 +175,23 @@ impl Held {
         for about in [subject, of_name] {
             self.credit(self.key(Kind::Negative, about));
         }
+    }
+
+    /// Everything that came beside an answer is held as it came.
+    fn has_all_beside(&mut self, answer: u64) -> bool {
+        let mut n = 0;
+        while let Some(Entry { data: Data::Reply { beside, .. }, .. }) =
+            self.entry_mut(Kind::Answer, answer)
+            && let Some(&key) = beside.get(n)
+        {
+            n += 1;
+            let held = self.entry_mut(Kind::Beside, key);
+            let own = |entry: &mut Entry| matches!(entry.data, Data::Addresses { answer: from, .. } if from == answer);
+            if !held.is_some_and(own) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Credits an answer, and what came beside it; renews that if the answer has
