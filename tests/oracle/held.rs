@@ -315,7 +315,7 @@ impl<'a> View<'a> {
             given.name.same(name) && given.rtype == rtype && given.says() == Says::Records
         };
         let given = self.given();
-        let last = given.iter().rfind(|given| of(&given))?;
+        let last = given.iter().rfind(|given| of(given))?;
         let age = self.now.since(last.at);
         self.memory.younger(age, self.memory.keep_on_empty).then(|| last.packet.clone())
     }

@@ -484,9 +484,8 @@ impl<'a> Judge<'a> {
                 }
                 Rcode::NXDOMAIN => says(&[19], cluster) == stale && !says(&[3, 22, 23], cluster),
                 _ => {
-                    (says(&[3], cluster) == stale || perhaps)
-                        && (says(&[23], cluster) == missing || perhaps)
-                        && !says(&[19, 22], cluster)
+                    let told = says(&[3], cluster) == stale && says(&[23], cluster) == missing;
+                    (perhaps || told) && !says(&[19, 22], cluster)
                 }
             }
         })
