@@ -20,7 +20,10 @@
 //!    twice (`suspect`, `guard`). A truncated one is asked again over
 //!    TCP; a server that is silent or refuses is asked again, or another is
 //!    (`retry`).
+//!    What counts is noted for all workers ([`engine::LastGood`]).
 //! 5. When the last sub-question is settled, or the deadline has come (`wheel`),
+//!    what is held stands in for clusters that are missing (`stand_in`), chains
+//!    that lead into other clusters are followed there (`follow`), and
 //!    the replies are merged ([`engine::merge`]): names rewritten
 //!    ([`wire::rewrite`], [`wire::names`]), chains settled, equal records dropped,
 //!    and the answer written with every name as short as the rules allow

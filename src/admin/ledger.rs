@@ -259,7 +259,7 @@ impl Ledger {
         self.stray.add(&stray, &engine.stray);
         self.totals.add(&stray, &engine.stray);
         self.evictions += engine.kept.evictions.saturating_sub(evictions);
-        // It is one store: whoever was asked last knows it best.
+        // All workers share one store: the latest copy counts.
         self.holding = engine.holding;
         self.turned_away += worker.turned_away.saturating_sub(turned_away);
         let gauges = &mut self.gauges;

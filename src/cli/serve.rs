@@ -133,8 +133,8 @@ pub(super) struct Serve {
     pub(super) deadline: Duration,
     /// What to do when a cluster does not answer
     ///
-    /// It speaks of answers to which some cluster gave records and another is missing: down,
-    /// late, or answering SERVFAIL or REFUSED. With stale and partial the answer says which
+    /// Applies when some cluster gave records and another is missing: down, late, or answering
+    /// SERVFAIL or REFUSED. With stale and partial the answer says which
     /// cluster is missing (EDE 3 or 23), and its TTLs are cut to five seconds. If nobody has
     /// records, somebody is missing and nothing is held of them, the answer is SERVFAIL, or for
     /// A, AAAA, HTTPS, SVCB and NS an empty one if another cluster has the name: NXDOMAIN is

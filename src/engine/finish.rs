@@ -152,6 +152,7 @@ impl Engine {
         let (rcode, Some(merged)) = self.merge_into(now, index, out) else { return false };
         if rcode == OptRcode::SERVFAIL {
             out.octets.truncate(start);
+            self.merger.notes.clear();
             return false;
         }
         self.count_answer(now, index, rcode, merged.completeness);

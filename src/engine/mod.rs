@@ -101,10 +101,15 @@ pub struct Kept {
     pub evictions: u64,
 }
 
-/// Questions one worker keeps.
+/// Without a cache so many answers are kept all the same, over all workers, not
+/// to merge again what has not changed ([`unchanged`]).
+const UNCHANGED: usize = 10_000;
+
+/// Questions whose merged answers one worker keeps.
 fn kept(plan: &Plan) -> usize {
     let settings = &plan.settings;
-    settings.cache.max(settings.keep).div_ceil(settings.workers.get())
+    let most = settings.cache.max(settings.keep.min(UNCHANGED));
+    most.div_ceil(settings.workers.get())
 }
 
 /// What the engines of one daemon have in common. Their clocks are one clock.
@@ -118,7 +123,8 @@ pub struct Common {
     pub last_good: Arc<LastGood>,
 }
 
-/// One engine serves one worker: it has one owner and no locks.
+/// One engine serves one worker: it has one owner. What it shares with others is
+/// in [`LastGood`], off the usual path of a packet.
 pub struct Engine {
     plan: Rc<LivePlan>,
     links: Links,

@@ -1,6 +1,7 @@
 //! The workers, from start to stop, and through changes of the configuration.
 //!
-//! Each plan has workers of its own, which share nothing with another's. When
+//! Each plan has workers of its own; all workers of the daemon share the clusters'
+//! last good answers, and one clock. When
 //! the configuration changes, those whose addresses stay get the new plan;
 //! others answer what is in flight and end. The sockets of addresses that stay
 //! are handed on with all that waits in them, whoever serves them then.

@@ -22,6 +22,10 @@ use std::hash::{BuildHasher, Hasher};
 /// names and a handful of addresses for those beside.
 const OCTETS: [usize; 3] = [4 * 1232, 512, 1024];
 
+/// The nearest names above a held one that are known: more than any service has,
+/// and few enough that a name of 127 labels costs no more than others.
+const MOST_ANCESTORS: usize = 32;
+
 /// Octets of memory that an ancestor of a held name takes.
 pub(super) const ANCESTOR_OCTETS: usize = 24;
 
@@ -140,6 +144,7 @@ pub(super) fn ancestors(name: &[u8], suffix: usize) -> impl Iterator<Item = (&[u
         rest = rest.get(1 + usize::from(*rest.first()?)..)?;
         (rest.len() >= suffix).then_some((rest, below && !begins_so(rest)))
     })
+    .take(MOST_ANCESTORS)
 }
 
 impl Held {

@@ -69,7 +69,10 @@ impl Journal {
     /// Notes that what a cluster said was asked for again, and given from a
     /// cache.
     pub fn note_use(&mut self, now: Time, subject: Subject<'_>) {
-        self.push(now, subject, What::UsedAgain);
+        // It is not worth more than a full journal.
+        if !self.is_full() {
+            self.push(now, subject, What::UsedAgain);
+        }
     }
 
     fn push(&mut self, now: Time, subject: Subject<'_>, what: What) {

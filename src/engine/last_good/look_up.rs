@@ -1,5 +1,5 @@
-//! What of that may stand in for a cluster that is missing: the rules K1, K2, K4
-//! and K6.
+//! What of the held answers may stand in for a cluster that is missing: the rules
+//! K1, K2, K4 and K6.
 
 use super::held::{ANY_TYPE, Data, Entry, Held, Kind, ancestor_key};
 use super::subject::{Said, StandIn, Subject};

@@ -4,8 +4,9 @@
 //!
 //! An engine notes what it hears in a [`Journal`] of its own, and hands that in
 //! a few times a second, or before it looks something up itself. It looks up
-//! only when a cluster is missing from an answer: the path of a packet takes no
-//! lock.
+//! when a cluster is missing from an answer, when `keep-on-empty` doubts a
+//! negative, and when too many queries are in flight: the usual path of a packet
+//! takes no lock.
 
 mod beside;
 mod held;

@@ -22,7 +22,7 @@ impl ClusterId {
 }
 
 /// Clusters that no plan has are remembered up to this many more than those
-/// that some plan has: whoever takes a cluster out by mistake puts it back.
+/// that some plan has: an operator who takes one out by mistake puts it back.
 const SPARE: usize = 1024;
 
 /// A plan's clusters, as long as the plan is in use.
@@ -33,7 +33,7 @@ pub struct Enrolment {
 }
 
 /// How much a plan wants held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// Questions (`--keep`).
     pub questions: usize,
@@ -102,7 +102,10 @@ impl Registry {
     /// The most that any plan in use wants held.
     pub fn wanted(&self) -> Wanted {
         let live = self.enrolments.iter().filter_map(Weak::upgrade);
-        live.map(|enrolment| enrolment.wanted).max().unwrap_or_default()
+        live.fold(Wanted::default(), |most, enrolment| Wanted {
+            questions: most.questions.max(enrolment.wanted.questions),
+            answers: most.answers.max(enrolment.wanted.answers),
+        })
     }
 
     /// A cluster gave a proper answer.
@@ -125,13 +128,15 @@ impl Registry {
 
     fn identify(&mut self, mapping: Mapping, servers: Vec<Server>) -> ClusterId {
         let known = self.by_mapping.entry(mapping).or_default();
+        // The one that a plan had last comes first: its answers are the newest.
         let same = known
-            .iter_mut()
-            .find(|known| known.servers.iter().any(|server| servers.contains(server)));
+            .iter()
+            .rposition(|known| known.servers.iter().any(|server| servers.contains(server)));
         match same {
-            Some(known) => {
-                known.servers = servers;
-                known.id
+            Some(place) => {
+                let id = known.remove(place).id;
+                known.push(Known { id, servers });
+                id
             }
             None => {
                 let id = ClusterId(self.next);
@@ -204,6 +209,14 @@ mod tests {
             assert_ne!(ids(&mut registry, &[other]), before);
         }
         assert_eq!(ids(&mut registry, &["k. a- 10.0.0.1"]), before, "it came back");
+    }
+
+    #[test]
+    fn servers_that_are_replaced_one_after_the_other_leave_the_latest_cluster() {
+        let mut registry = Registry::default();
+        ids(&mut registry, &["k. a- 10.0.0.1"]);
+        let second = ids(&mut registry, &["k. a- 10.0.0.2"]);
+        assert_eq!(ids(&mut registry, &["k. a- 10.0.0.1 10.0.0.2"]), second);
     }
 
     #[test]
