@@ -104,6 +104,10 @@ pub fn play(scenario: &Scenario, seed: u8, backwards: bool) -> Result<Played, St
         let (failed, rest): (Vec<Sub>, Vec<Sub>) =
             subs.iter().cloned().partition(|sub| matches!(sub.outcome, Outcome::Failed));
         let known = failed.is_empty() || held::known_as_asked(&memory, &context, cd, now, &failed);
+        if memory.close.get() {
+            // What comes next is not to be judged either.
+            return Ok(Played { context, subs, packet: Vec::new(), close: true });
+        }
         if !known || !ends_in_nxdomain(&context, &rest) {
             let (context, memory) = (&context, &mut memory);
             let mut turns = Turns { scenario, context, plain, backwards, memory, lab: &mut lab };
