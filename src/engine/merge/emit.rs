@@ -77,7 +77,7 @@ impl Merger {
                 // An owner in another spelling than the answer section's is in
                 // the message once it has been written.
                 let again = before == Some((rrset, record.owner));
-                let owner = if again { 2 } else { self.owner_len(record, out) };
+                let owner = self.owner_len(record, out).min(if again { 2 } else { usize::MAX });
                 before = Some((rrset, record.owner));
                 let len = owner + FIXED + record.rdata.len();
                 self.rrsets[rrset].size += len;

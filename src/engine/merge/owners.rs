@@ -132,7 +132,11 @@ impl Merger {
             }
         }
         if chain.ended {
-            self.for_end(chain, |_, record| record.fate = Fate::Conflict);
+            self.for_end(chain, |_, record| {
+                if record.fate == Fate::Open {
+                    record.fate = Fate::Conflict;
+                }
+            });
         }
         left_out.push(chain.sub);
     }
@@ -164,6 +168,10 @@ impl Merger {
         }
         let mut order = std::mem::take(&mut self.order);
         self.for_end(chain, |n, record| {
+            // One chain may be left out and another lead to the same records.
+            if !matches!(record.fate, Fate::Open | Fate::Conflict) {
+                return;
+            }
             if let Some(ttl) = ttl {
                 record.owner = NameId::QUESTION;
                 record.ttl = record.ttl.min(ttl);
@@ -174,13 +182,12 @@ impl Merger {
         self.order = order;
     }
 
-    /// Does something to each record a chain ends in that is not decided yet.
+    /// Does something to each record a chain ends in.
     fn for_end(&mut self, chain: Chain, mut act: impl FnMut(usize, &mut super::Record)) {
         let qtype = self.chains.qtype;
         for n in self.span(chain.last) {
             let record = &mut self.records[n];
             if record.section == Section::Answer
-                && record.fate == Fate::Open
                 && record.rtype == qtype
                 && self.names.ident(record.owner) == chain.end
             {
