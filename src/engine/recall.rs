@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::merge::{Completeness, Merged, limit};
+use super::note::note_use;
 use super::outbox::Outbox;
-use super::stand_in::note_use;
 use super::store::Worth;
 use super::synth::Asker;
 use super::time::Time;

@@ -1,15 +1,12 @@
 //! What is held of a cluster stands in for it while it is missing (M6, rules K).
 
 use super::Engine;
-use super::gather::{Gather, Phase};
-use super::last_good::{Held, Journal, Lesson, Subject};
-use super::outbox::Outbox;
-use super::sub::{Failure, Progress, Sub};
-use super::synth::Asker;
+use super::gather::Gather;
+use super::last_good::{Held, Subject};
+use super::sub::{Progress, Sub};
 use super::time::Time;
 use crate::config::{OnMissing, Route};
 use crate::wire::name::FlatName;
-use crate::wire::reply::Summary;
 use crate::wire::rewrite::push_outbound;
 use domain::base::iana::{Rcode, Rtype};
 use std::time::Duration;
@@ -35,7 +32,7 @@ fn has_no_name(sub: &Sub) -> bool {
 }
 
 /// The sub-question of a gather, as it is held.
-fn subject<'a>(
+pub(super) fn subject<'a>(
     gather: &Gather,
     zone: usize,
     cluster: usize,
@@ -50,56 +47,7 @@ fn lower_case(sub: &Sub) -> Vec<u8> {
     sub.name().to_ascii_lowercase()
 }
 
-/// Notes that what the clusters said to a query was asked for again.
-pub(super) fn note_use(journal: &mut Journal, now: Time, gather: &Gather) {
-    let Route::Zone(zone) = gather.route else { return };
-    if gather.plan.plan.settings.keep == 0 {
-        return;
-    }
-    for sub in gather.subs() {
-        if let Some(subject) = subject(gather, zone, sub.cluster, sub.name()) {
-            journal.note_use(now, subject);
-        }
-    }
-}
-
 impl Engine {
-    /// Notes an answer that has come to a sub-question. Others may need it before
-    /// its own query is done.
-    pub(super) fn note_answer(&mut self, now: Time, index: u32, n: usize, summary: Summary) {
-        let gather = &self.gathers[index as usize];
-        let Route::Zone(zone) = gather.route else { return };
-        if gather.plan.plan.settings.keep == 0 {
-            return;
-        }
-        let sub = &gather.subs()[n];
-        if let Some(source) = sub.answered
-            && let Some(subject) = subject(gather, zone, sub.cluster, sub.name())
-        {
-            let reply = &sub.reply[..];
-            self.journal.note(now, Lesson { subject, summary, reply, source });
-        }
-        if self.journal.is_full() {
-            self.hand_in();
-        }
-    }
-
-    /// Notes the answers of a query that are what was said before, which were not
-    /// noted as they came.
-    pub(super) fn note_unchanged(&mut self, now: Time, index: u32) {
-        for n in 0..self.gathers[index as usize].subs().len() {
-            let sub = &self.gathers[index as usize].subs()[n];
-            if let Some(summary) = sub.summary().filter(|_| sub.unchanged && !sub.stale) {
-                self.note_answer(now, index, n, summary);
-            }
-        }
-    }
-
-    /// Hands in what was noted.
-    pub(super) fn hand_in(&mut self) {
-        self.journal.hand_in(&self.last_good);
-    }
-
     /// Fills in for clusters that are missing (M6), and for those that suddenly
     /// have nothing, as long as that is not believed.
     pub(super) fn stand_in(&mut self, now: Time, index: u32) {
@@ -195,54 +143,5 @@ impl Engine {
             held.has_name(subject, now, behaviour.keep_for)
         };
         (0..zone.clusters.len()).any(|cluster| holds(&held, cluster))
-    }
-
-    /// Answers a query that cannot be taken into flight from what is held; false
-    /// if that does not give an answer.
-    pub(super) fn answer_from_held(
-        &mut self,
-        now: Time,
-        key: u64,
-        asker: Asker<'_>,
-        route: Route,
-        out: &mut Outbox,
-    ) -> bool {
-        if !matches!(route, Route::Zone(_)) {
-            return false;
-        }
-        let index = self.prepare(now, key, asker, route);
-        self.begin_held_round(now, index);
-        if self.gathers[index as usize].phase == Phase::Prefixed && self.goes_on_plainly(now, index)
-        {
-            self.gathers[index as usize].phase = Phase::Plain;
-            self.begin_held_round(now, index);
-        }
-        let first = |engine: &Self| engine.gathers[index as usize].subs().len();
-        let mut from = first(self);
-        while self.add_open_ends(now, index) {
-            self.fail_unasked(index, from);
-            self.stand_in(now, index);
-            from = first(self);
-        }
-        let gather = &mut self.gathers[index as usize];
-        gather.settled = now;
-        let given = gather.subs().iter().any(|sub| sub.stale) && self.try_answer(now, index, out);
-        self.release(index);
-        given
-    }
-
-    /// A round in which nobody is asked.
-    fn begin_held_round(&mut self, now: Time, index: u32) {
-        self.make_subs(index);
-        self.fail_unasked(index, 0);
-        self.stand_in(now, index);
-    }
-
-    fn fail_unasked(&mut self, index: u32, from: usize) {
-        for sub in &mut self.gathers[index as usize].subs_mut()[from..] {
-            if sub.progress == Progress::Waiting {
-                sub.progress = Progress::Failed(Failure::Overloaded);
-            }
-        }
     }
 }

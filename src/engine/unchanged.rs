@@ -8,8 +8,8 @@
 
 use super::Engine;
 use super::merge::{Completeness, limit};
+use super::note::note_use;
 use super::outbox::Outbox;
-use super::stand_in::note_use;
 use super::time::Time;
 use crate::wire::reply::Summary;
 use domain::base::Header;

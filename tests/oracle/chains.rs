@@ -140,7 +140,12 @@ pub fn settle(context: &Context, subs: &[Sub], rows: &[Row]) -> Settled {
             None => flatten(context, subs, &chains),
         },
     };
-    settled.any_noerror = chains.iter().any(noerror);
+    let given = common_target(context, subs, &chains);
+    let speaks = |chain: &&Chain<'_>| {
+        let Some(given) = &given else { return true };
+        chain.links.first().is_some_and(|link| target(link).same(given))
+    };
+    settled.any_noerror = chains.iter().filter(speaks).any(noerror);
     if context.rtype == DNAME {
         one_dname(&mut settled);
     }

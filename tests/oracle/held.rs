@@ -238,13 +238,27 @@ impl<'a> View<'a> {
         if last.says == Says::Nodata {
             return Some(last.clone());
         }
-        if LOOKED_AT.iter().any(|&other| self.standing_records(name, other).is_some()) {
+        let denies_others = LOOKED_AT.iter().any(|&o| self.standing_records(name, o).is_some());
+        if denies_others || self.gave_below(name, last.at) {
             return learned.into_iter().rfind(|held| held.says == Says::Nodata);
         }
         let went_missing = self.went_missing()?;
         let lasts = self.memory.younger(self.now.since(went_missing), HOUR);
         // Addresses it ranked above are held all the same.
         if lasts { Some(last.clone()) } else { self.latest_beside(name, rtype) }
+    }
+
+    /// K2: records of a name under this one were given later.
+    fn gave_below(&self, name: &Labels, since: Time) -> bool {
+        let below = |other: &Labels| other.in_front_of(name).is_some_and(|own| !own.0.is_empty());
+        let later = |given: &&Given| given.at > since && given.says() == Says::Records;
+        self.given().into_iter().filter(later).any(|given| {
+            let names = given.packet.sections[0].iter().flat_map(Record::names);
+            let beside = |target: &Labels| {
+                [A, AAAA].iter().any(|&family| Held::beside(given, target, family).is_some())
+            };
+            below(&given.name) || names.filter(|target| below(target)).any(beside)
+        })
     }
 
     /// K6: the addresses that came last beside an answer.

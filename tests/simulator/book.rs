@@ -235,6 +235,13 @@ impl Book {
             surely |= others.iter().all(records);
             perhaps |= others.iter().any(records);
         }
+        // And those of names below that were given later.
+        let denials = self.words(cluster, name).iter().rev();
+        let mut denials =
+            denials.filter(|word| word.truth == Truth::NxDomain && word.at <= look.until);
+        let below = |since| self.gave_records_below(cluster, name, cd, look, since);
+        surely |= denials.next().is_some_and(|last| below(last.at) == Some(true));
+        perhaps |= below(Time::default()).is_some();
         if surely {
             views.retain(|held| held.view != View::NxDomain);
         }
@@ -347,13 +354,21 @@ impl Book {
         perhaps.then_some(false)
     }
 
-    /// Whether any records were given for the name in the last `keep-for`, and
-    /// this worker is sure to know.
-    fn gave_records(&self, cluster: u8, name: Name, cd: bool, look: Lookup) -> Option<bool> {
+    /// Whether any records were given for the name after `since` and in the last
+    /// `keep-for`, and this worker is sure to know.
+    fn gave_records(
+        &self,
+        cluster: u8,
+        name: Name,
+        cd: bool,
+        look: Lookup,
+        since: Time,
+    ) -> Option<bool> {
         let mut best = None;
         for word in self.words(cluster, name) {
             let records = matches!(word.truth, Truth::Records(_)) && (cd || !word.cd);
-            if !records || word.at > look.until || look.from.since(word.at) >= look.keep_for {
+            let within = word.at > since && word.at <= look.until;
+            if !records || !within || look.from.since(word.at) >= look.keep_for {
                 continue;
             }
             let wait = if word.worker == look.worker { Duration::ZERO } else { ELSEWHERE };
@@ -363,6 +378,20 @@ impl Book {
             best = best.max(Some(known && lasts && promised && !word.beside));
         }
         best
+    }
+
+    /// Whether records were given for a name below this one after `since` (K2).
+    fn gave_records_below(
+        &self,
+        cluster: u8,
+        name: Name,
+        cd: bool,
+        look: Lookup,
+        since: Time,
+    ) -> Option<bool> {
+        let below = self.named.get(&cluster).map_or(&[][..], Vec::as_slice);
+        let below = below.iter().filter(|below| name.is_ancestor_of(**below));
+        below.filter_map(|&below| self.gave_records(cluster, below, cd, look, since)).max()
     }
 
     /// K4: whether the cluster is known to have the name. `Some(false)` where
@@ -378,7 +407,8 @@ impl Book {
             // The name right behind labels with `_` is a service, and has addresses.
             let service = below.kind == Kind::Srv && name.kind == Kind::Service;
             if name.is_ancestor_of(below) && !(address && service) {
-                best = best.max(self.gave_records(cluster, below, cd, look));
+                let ever = Time::default();
+                best = best.max(self.gave_records(cluster, below, cd, look, ever));
             }
         }
         best

@@ -38,12 +38,21 @@ pub(super) enum Kind {
 }
 
 pub(super) enum Data {
-    /// With the keys of the addresses that came beside its records.
-    Reply { reply: Box<[u8]>, beside: Box<[u64]> },
-    /// With the key of the answer that they came beside.
-    Addresses { addresses: Addresses, answer: u64 },
+    /// With the addresses that came beside its records.
+    Reply { reply: Box<[u8]>, beside: Box<[Beside]> },
+    /// With a hash of their octets.
+    Addresses { addresses: Addresses, content: u64 },
     /// When the first of these came since there were records.
     Nothing { rcode: Rcode, first: Time },
+}
+
+/// Addresses that came beside an answer: the key they are held under, and the
+/// hash of their octets as they came. Another answer with the same beside it
+/// does not make them different.
+#[derive(Clone, Copy)]
+pub(super) struct Beside {
+    pub(super) key: u64,
+    pub(super) content: u64,
 }
 
 pub(super) struct Entry {
@@ -66,6 +75,11 @@ impl Entry {
         let ttl = self.expires.since(self.source.at);
         self.expires = source.at + ttl;
         (self.summary, self.source) = (summary, source);
+    }
+
+    /// These are the addresses that came so.
+    pub(super) fn has_come_as(&self, came: Beside) -> bool {
+        matches!(self.data, Data::Addresses { content, .. } if content == came.content)
     }
 
     pub(super) fn is_about(&self, subject: Subject<'_>) -> bool {
@@ -133,9 +147,9 @@ pub(super) struct Ancestor {
     pub(super) latest: Time,
 }
 
-/// The names above a flat name, down to its suffix of so many octets. With each:
-/// it is the first behind labels that begin with `_`, so that it is a service's
-/// name, and mostly has addresses.
+/// The names above a flat name, down to its last `suffix` octets. With each: it is
+/// the first behind labels that begin with `_`, so that it is a service's name,
+/// and mostly has addresses.
 pub(super) fn ancestors(name: &[u8], suffix: usize) -> impl Iterator<Item = (&[u8], bool)> {
     let begins_so = |name: &[u8]| name.get(1) == Some(&b'_');
     let mut rest = name;
@@ -178,6 +192,13 @@ impl Held {
         }
         for kind in [Kind::Answer, Kind::Negative, Kind::Beside] {
             self.collect(kind);
+        }
+    }
+
+    /// Gives up the room that only plans wanted which are no longer in use.
+    pub(super) fn tidy(&mut self) {
+        if self.registry.forget_ended() {
+            self.set_bounds();
         }
     }
 

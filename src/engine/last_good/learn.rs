@@ -2,8 +2,10 @@
 //! before, a negative leaves records where they are, and addresses beside an
 //! answer are held for their own names.
 
-use super::beside;
-use super::held::{ANCESTOR_OCTETS, ANY_TYPE, Data, Entry, Held, Kind, ancestor_key, ancestors};
+use super::beside::Found;
+use super::held::{
+    ANCESTOR_OCTETS, ANY_TYPE, Beside, Data, Entry, Held, Kind, ancestor_key, ancestors,
+};
 use super::subject::{Lesson, Subject};
 use crate::engine::sub::Source;
 use crate::engine::time::Time;
@@ -12,49 +14,61 @@ use domain::base::iana::Rcode;
 use std::time::Duration;
 
 impl Held {
-    /// Takes in what a cluster said. What is held and newer stays.
-    pub fn learn(&mut self, lesson: Lesson<'_>) {
-        let Lesson { subject, summary, reply, source } = lesson;
+    /// Takes in what a cluster said. What is held and newer stays. True if it has
+    /// records that are not held so far: they are left to [`Self::take_records`],
+    /// after they were read without keeping everybody else waiting.
+    #[must_use]
+    pub fn learn(&mut self, lesson: Lesson<'_>) -> bool {
+        let Lesson { subject, summary, source, .. } = lesson;
         self.registry.note_answered(subject.cluster, source.at);
         let of_name = Subject { rtype: ANY_TYPE, ..subject };
         if summary.has_answer {
             self.withdraw(subject, source.at);
             self.withdraw(of_name, source.at);
-            if self.renew(lesson) {
-                return;
-            }
-            let answer = self.key(Kind::Answer, subject);
-            let suffix = self.registry.suffix(subject.cluster);
-            let found = suffix.map_or_else(Vec::new, |s| beside::addresses(reply, &summary, s));
-            let mut beside = Vec::with_capacity(found.len());
-            for beside::Found { name, rtype, ttl, addresses } in found {
-                let subject = Subject { name: &name, rtype, ..subject };
-                beside.push(self.key(Kind::Beside, subject));
-                // They contradict what was denied before (K1).
-                self.withdraw(subject, source.at);
-                self.withdraw(Subject { rtype: ANY_TYPE, ..subject }, source.at);
-                let data = Data::Addresses { addresses, answer };
-                self.put(Kind::Beside, subject, data, ttl, summary, source);
-            }
-            let ttl = beside::smallest_ttl(reply, &summary);
-            let data = Data::Reply { reply: reply.into(), beside: beside.into() };
-            self.put(Kind::Answer, subject, data, ttl, summary, source);
-        } else {
-            let exists = summary.rcode != Rcode::NXDOMAIN;
-            let about = if exists { subject } else { of_name };
-            // NXDOMAIN denied the type as well, if NODATA takes its place (K2).
-            let before = [about, of_name].map(|about| self.entry(Kind::Negative, about));
-            let first = before.into_iter().flatten().filter_map(|entry| match entry.data {
-                Data::Nothing { first, .. } => Some(first),
-                _ => None,
-            });
-            let first = first.fold(source.at, Time::min);
-            let data = Data::Nothing { rcode: summary.rcode, first };
-            self.put(Kind::Negative, about, data, 0, summary, source);
-            if exists {
-                self.withdraw(of_name, source.at);
-            }
+            return !self.renew(lesson);
         }
+        let exists = summary.rcode != Rcode::NXDOMAIN;
+        let about = if exists { subject } else { of_name };
+        // NXDOMAIN denied the type as well, if NODATA takes its place (K2).
+        let before = [about, of_name].map(|about| self.entry(Kind::Negative, about));
+        let first = before.into_iter().flatten().filter_map(|entry| match entry.data {
+            Data::Nothing { first, .. } => Some(first),
+            _ => None,
+        });
+        let first = first.fold(source.at, Time::min);
+        let data = Data::Nothing { rcode: summary.rcode, first };
+        self.put(Kind::Negative, about, data, 0, summary, source);
+        if exists {
+            self.withdraw(of_name, source.at);
+        }
+        false
+    }
+
+    /// Takes in some of the addresses that came beside an answer.
+    pub(super) fn take_addresses(
+        &mut self,
+        lesson: Lesson<'_>,
+        found: impl Iterator<Item = Found>,
+        beside: &mut Vec<Beside>,
+    ) {
+        let Lesson { summary, source, .. } = lesson;
+        for Found { name, rtype, ttl, addresses } in found {
+            let subject = Subject { name: &name, rtype, ..lesson.subject };
+            let content = self.hasher.hash_one(&addresses.records);
+            beside.push(Beside { key: self.key(Kind::Beside, subject), content });
+            // They contradict what was denied before (K1).
+            self.withdraw(subject, source.at);
+            self.withdraw(Subject { rtype: ANY_TYPE, ..subject }, source.at);
+            let data = Data::Addresses { addresses, content };
+            self.put(Kind::Beside, subject, data, ttl, summary, source);
+        }
+    }
+
+    /// Takes in the records of an answer, of which the smallest TTL is `ttl`.
+    pub(super) fn take_records(&mut self, lesson: Lesson<'_>, ttl: u32, beside: Vec<Beside>) {
+        let Lesson { subject, summary, reply, source } = lesson;
+        let data = Data::Reply { reply: reply.into(), beside: beside.into() };
+        self.put(Kind::Answer, subject, data, ttl, summary, source);
     }
 
     fn put(
@@ -154,7 +168,7 @@ impl Held {
             return false;
         }
         let suffix = entry.suffix;
-        // What came beside it may have been evicted, or come beside another since.
+        // What came beside it may have been evicted, or be different by now.
         if !self.has_all_beside(answer) {
             return false;
         }
@@ -182,12 +196,11 @@ impl Held {
         let mut n = 0;
         while let Some(Entry { data: Data::Reply { beside, .. }, .. }) =
             self.entry_mut(Kind::Answer, answer)
-            && let Some(&key) = beside.get(n)
+            && let Some(&came) = beside.get(n)
         {
             n += 1;
-            let held = self.entry_mut(Kind::Beside, key);
-            let own = |entry: &mut Entry| matches!(entry.data, Data::Addresses { answer: from, .. } if from == answer);
-            if !held.is_some_and(own) {
+            let held = self.entry_mut(Kind::Beside, came.key);
+            if !held.is_some_and(|held| held.has_come_as(came)) {
                 return false;
             }
         }
@@ -201,13 +214,13 @@ impl Held {
         let mut n = 0;
         while let Some(Entry { data: Data::Reply { beside, .. }, .. }) =
             self.entry_mut(Kind::Answer, answer)
-            && let Some(&key) = beside.get(n)
+            && let Some(&came) = beside.get(n)
         {
             n += 1;
-            self.credit(key);
+            self.credit(came.key);
             if let (Some((summary, source)), Some(entry)) =
-                (again, self.entry_mut(Kind::Beside, key))
-                && matches!(entry.data, Data::Addresses { answer: from, .. } if from == answer)
+                (again, self.entry_mut(Kind::Beside, came.key))
+                && entry.has_come_as(came)
             {
                 entry.renew(summary, source);
             }

@@ -42,6 +42,8 @@ impl Held {
             // NXDOMAIN would deny those as well (RFC 8020).
             newer.retain(|negative| negative.rtype != ANY_TYPE);
         }
+        let below = self.gave_records_below(subject, true);
+        newer.retain(|negative| negative.rtype != ANY_TYPE || Some(negative.source.at) >= below);
         let latest = newer.into_iter().max_by_key(|negative| negative.source.at)?;
         let denied = latest.rtype == ANY_TYPE;
         let missing_since = self.missing_since(subject, now);
@@ -148,16 +150,22 @@ impl Held {
                 _ => Some(StandIn { said, summary, ..found }),
             };
         }
-        let below = [true, false].into_iter().filter(|cd| subject.cd || !cd).any(|cd| {
-            let address = matches!(subject.rtype, Rtype::A | Rtype::AAAA);
-            let services = [false, true].into_iter().filter(|is_service| !is_service || !address);
-            services.into_iter().any(|is_service| {
+        let address = matches!(subject.rtype, Rtype::A | Rtype::AAAA);
+        let below = self.gave_records_below(subject, !address)?;
+        (now.since(below) < keep_for).then_some(StandIn { said, summary, source: None })
+    }
+
+    /// When the latest records that are held below a name were given. Those below
+    /// labels that begin with `_` may be left out.
+    fn gave_records_below(&self, subject: Subject<'_>, services: bool) -> Option<Time> {
+        let with_cd = [false, true].into_iter().filter(|cd| subject.cd || !cd);
+        let kinds = with_cd.flat_map(|cd| [(cd, false), (cd, true)]);
+        let latest =
+            kinds.filter(|(_, is_service)| services || !is_service).map(|(cd, is_service)| {
                 let key = ancestor_key(&self.hasher, Subject { cd, ..subject }, is_service);
-                let known = self.ancestors.get(&key);
-                known.is_some_and(|known| now.since(known.latest) < keep_for)
-            })
-        });
-        below.then_some(StandIn { said, summary, source: None })
+                self.ancestors.get(&key).map(|known| known.latest)
+            });
+        latest.max().flatten()
     }
 
     /// The records to give, if any are held: an answer ranks above what came

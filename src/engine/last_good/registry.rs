@@ -99,6 +99,15 @@ impl Registry {
         enrolment
     }
 
+    /// Forgets plans that are no longer in use; false if there were none.
+    pub(super) fn forget_ended(&mut self) -> bool {
+        let before = self.enrolments.len();
+        if before > 1 {
+            self.enrolments.retain(|known| known.strong_count() > 0);
+        }
+        self.enrolments.len() < before
+    }
+
     /// The most that any plan in use wants held.
     pub fn wanted(&self) -> Wanted {
         let live = self.enrolments.iter().filter_map(Weak::upgrade);

@@ -46,7 +46,8 @@ pub(super) struct Chains {
     /// Of each sub-question, its records in [`Merger::records`].
     spans: Vec<(u32, u32)>,
     pub qtype: Rtype,
-    /// The reply that some chain ends in says NOERROR (M5).
+    /// The reply that some chain ends in says NOERROR (M5); of the chains that
+    /// begin with the CNAME given, if one is.
     pub any_noerror: bool,
     /// What is kept has data of the type asked for.
     pub has_data: bool,
@@ -67,6 +68,12 @@ impl Default for Chains {
             flattened: false,
         }
     }
+}
+
+/// The reply that a chain ends in says NOERROR.
+pub(super) fn says_noerror(gather: &Gather, chain: Chain) -> bool {
+    let last = &gather.subs()[chain.last].progress;
+    matches!(last, Progress::Answered(last) if last.rcode == Rcode::NOERROR)
 }
 
 impl Merger {
@@ -101,10 +108,7 @@ impl Merger {
             };
             let exists = chain.exists || summary.rcode != Rcode::NXDOMAIN;
             self.chains.chains.push(Chain { exists, ..chain });
-            self.chains.any_noerror |= match &gather.subs()[chain.last].progress {
-                Progress::Answered(last) => last.rcode == Rcode::NOERROR,
-                _ => false,
-            };
+            self.chains.any_noerror |= says_noerror(gather, chain);
         }
     }
 

@@ -6,7 +6,7 @@
 //! what they say side by side, so the ends of their chains are given under the
 //! question's name.
 
-use super::chains::Chain;
+use super::chains::{Chain, says_noerror};
 use super::{Fate, Merger, Section};
 use crate::config::Zone;
 use crate::engine::gather::Gather;
@@ -74,15 +74,18 @@ impl Merger {
     fn keep_chains(&mut self, target: Ident, gather: &Gather, zone: &Zone) {
         let mut left_out = LeftOut::new();
         let mut kept: SmallVec<[Chain; 8]> = SmallVec::new();
+        self.chains.any_noerror = false;
         for n in 0..self.chains.chains.len() {
             let chain = self.chains.chains[n];
             let (from, to) = chain.links;
             if from == to {
                 continue;
             }
+            let begins_so = self.target_of(self.chains.links[from]) == target;
+            self.chains.any_noerror |= begins_so && says_noerror(gather, chain);
             let parts = (from..to).find(|&at| {
                 let link = self.chains.links[at];
-                at == from && self.target_of(link) != target
+                at == from && !begins_so
                     || kept.iter().any(|other| {
                         other.ended && other.end == self.owner_of(link)
                             || self.links_of(other).any(|other| {
