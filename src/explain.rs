@@ -213,6 +213,7 @@ fn fate(record: &RecordReport) -> (&'static str, &'static str) {
         }
         Fate::Conflict => ("left out: another cluster's chain or data stand in its place", "K8"),
         Fate::Unrelated | Fate::Open => ("left out: not part of this answer", "M8"),
+        Fate::Foreign => ("left out: about a name that this cluster does not speak for", "R7"),
         Fate::NotHere => ("left out: another cluster has a real target", "M10"),
         Fate::NoRoom => ("left out: no room in the client's size", "T1, K9"),
     }

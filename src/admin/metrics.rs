@@ -304,6 +304,11 @@ impl Exposition {
                 c.cut_over_stream,
             ),
             ("too_long", "Records left out because a rewritten name was too long", c.too_long),
+            (
+                "foreign",
+                "Records left out: about a name their cluster does not speak for",
+                c.foreign,
+            ),
             ("servers_taken_out", "Times a server was taken out", c.taken_out),
             ("probes", "Probes of servers that are out or idle", c.probes),
             (

@@ -277,6 +277,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     zone_index: NameIndex,
     forward_index: NameIndex,
+    /// Zones, and clusters' suffixes.
+    ours: NameIndex,
 }
 
 impl Plan {
@@ -289,7 +291,17 @@ impl Plan {
     ) -> Self {
         let zone_index = NameIndex::new(zones.iter().map(|zone| &zone.name));
         let forward_index = NameIndex::new(forwards.iter().map(|forward| &forward.name));
-        Plan { settings, zones, forwards, servers, warnings, zone_index, forward_index }
+        let suffixes = zones.iter().flat_map(|zone| &zone.clusters).map(|cluster| &cluster.suffix);
+        // Under the root is everything, and it says nothing about any name.
+        let suffixes = suffixes.filter(|suffix| suffix.labels() > 0);
+        let ours = NameIndex::new(zones.iter().map(|zone| &zone.name).chain(suffixes));
+        Plan { settings, zones, forwards, servers, warnings, zone_index, forward_index, ours }
+    }
+
+    /// Whether a name, in lower case, is in any zone, or under the suffix of a
+    /// cluster of any zone.
+    pub fn is_ours(&self, name: &FlatName) -> bool {
+        self.ours.longest(name).is_some()
     }
 
     /// Where a name, in lower case, is routed; `None` if we do not serve it.

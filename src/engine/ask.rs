@@ -7,6 +7,7 @@ use super::links::Slot;
 use super::outbox::{Outbox, Transport};
 use super::sub::{Attempt, Failure, Progress, Sub};
 use super::time::Time;
+use super::windows::{self, MOST_OF_ONE, Window};
 use crate::config::{Policy, Route, Zone};
 use crate::wire::HEADER_LEN;
 use crate::wire::case::Case;
@@ -15,6 +16,8 @@ use crate::wire::message::Message;
 use crate::wire::name::FlatName;
 use crate::wire::rewrite::push_outbound;
 use domain::base::HeaderSection;
+use smallvec::SmallVec;
+use std::hash::Hasher;
 
 /// A question on a stream is asked again, elsewhere or on a new connection,
 /// after this share of the deadline: two more fit.
@@ -73,6 +76,30 @@ impl Engine {
         }
         let waiting = gather.subs().iter().filter(|sub| sub.progress == Progress::Waiting);
         gather.waiting = waiting.count();
+        self.count_windows(index, 0);
+    }
+
+    /// Says of the sub-questions from `first` on where they are counted.
+    pub(super) fn count_windows(&mut self, index: u32, first: usize) {
+        let gather = &mut self.gathers[index as usize];
+        let (phase, key, cd) = (gather.phase, gather.key.question, gather.header.cd());
+        for n in first..gather.subs().len() {
+            let sub = &gather.subs()[n];
+            let question = match gather.route {
+                Route::Zone(zone) if phase == Phase::Prefixed || sub.follows => {
+                    let suffix = &gather.plan.plan.zones[zone].clusters[sub.cluster].suffix;
+                    let own = sub.name().len().saturating_sub(suffix.as_slice().len());
+                    let mut name = SmallVec::<[u8; 64]>::from_slice(&sub.name()[..own]);
+                    name.make_ascii_lowercase();
+                    let qtype = gather.asker().qtype();
+                    windows::question(&self.hasher, &name, qtype, cd).finish()
+                }
+                _ => key,
+            };
+            let first = gather.servers_of(sub.cluster).first();
+            let first = first.map_or(0, |&server| gather.plan.servers[server]);
+            gather.subs_mut()[n].window = Window::new(question, first);
+        }
     }
 
     /// Makes the sub-questions of a round and sends them. The question's name
@@ -199,8 +226,15 @@ impl Engine {
                 attempt.cookie &= !sub.plain;
                 *attempt
             }
+            _ if transport == Transport::Udp && !self.has_window(now, index, n, out) => {
+                // It has not been asked, and will be when others are done.
+                let sub = &mut self.gathers[index as usize].subs_mut()[n];
+                sub.tries -= 1;
+                return;
+            }
             _ => {
-                let slot = Slot::Sub { gather: index, sub: n as u16 };
+                let window = self.gathers[index as usize].subs()[n].window;
+                let slot = Slot::Sub { gather: index, sub: n as u16, window };
                 let Some((link, id)) = self.links.claim(now, server, transport, slot, out) else {
                     self.counters.exhausted += 1;
                     self.settle(now, index, n, Progress::Failed(Failure::Exhausted), out);
@@ -224,6 +258,22 @@ impl Engine {
         let start = out.octets.len();
         self.push_question(index, n, attempt, out);
         out.send(attempt.link, start);
+    }
+
+    /// Whether one more datagram of this sub-question may be in flight; the first
+    /// of its own makes room.
+    fn has_window(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) -> bool {
+        let sub = &self.gathers[index as usize].subs()[n];
+        let window = sub.window;
+        let links = &self.links;
+        let is_datagram = |attempt: &Attempt| !links.transport(attempt.link).is_stream();
+        let own = sub.attempts.iter().filter(|attempt| is_datagram(attempt)).count();
+        if own >= MOST_OF_ONE || links.windows.is_full(window) {
+            if let Some(place) = sub.attempts.iter().position(is_datagram) {
+                self.give_up_attempt(now, index, n, place, out);
+            }
+        }
+        !self.links.windows.is_full(window)
     }
 
     /// Q6: RD, the client's CD, no other flag, no option; our own OPT. A forward

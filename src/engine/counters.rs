@@ -76,6 +76,9 @@ counters! {
     probes,
     /// Records left out because a rewritten name is too long (R4).
     too_long,
+    /// Records left out because they are about names that their cluster does not
+    /// speak for (R7).
+    foreign,
     /// Answers sent truncated (T1).
     truncated,
     /// Answers over streams with records left out, because all would be more

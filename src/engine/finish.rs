@@ -1,13 +1,20 @@
 //! Every sub-question is settled: the answer, or a second round (Q5).
 
 use super::Engine;
-use super::gather::{Gather, Phase};
+use super::gather::{Gather, Lingers, Phase};
 use super::merge::{Completeness, Merged};
 use super::outbox::Outbox;
 use super::sub::Progress;
 use super::time::Time;
 use crate::config::Route;
 use domain::base::iana::{OptRcode, Rcode};
+use std::time::Duration;
+
+/// Clients that share a query are answered so many at a time, ...
+const BURST: usize = 1024;
+
+/// ... not to overrun a socket's buffer, and so much time lies between.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Every cluster asked says that there is no such name.
 fn nobody_has_it(gather: &Gather) -> bool {
@@ -21,7 +28,7 @@ fn nobody_has_it(gather: &Gather) -> bool {
 impl Engine {
     /// Answers a query whose sub-questions are all settled.
     pub(super) fn finish(&mut self, now: Time, index: u32, out: &mut Outbox) {
-        if self.gathers[index as usize].lingering {
+        if self.gathers[index as usize].lingers.is_some() {
             return self.answer_waiters(now, index, None, out);
         }
         self.gathers[index as usize].settled = now;
@@ -70,8 +77,9 @@ impl Engine {
 
     /// Nobody joins it any more.
     fn stop_sharing(&mut self, index: u32) {
-        if self.shared.get(&self.gathers[index as usize].share_key) == Some(&index) {
-            self.shared.remove(&self.gathers[index as usize].share_key);
+        let key = self.gathers[index as usize].key.share;
+        if self.shared.get(&key) == Some(&index) {
+            self.shared.remove(&key);
         }
     }
 
@@ -90,24 +98,38 @@ impl Engine {
     ) {
         let end = out.octets.len();
         let gather = &self.gathers[index as usize];
-        let expired = gather.deadline <= now;
+        let waited = match gather.lingers {
+            None => gather.deadline <= now,
+            Some(lingers) => lingers == Lingers::UntilDue,
+        };
         let deadline = gather.behaviour().deadline;
+        let mut answered = 0;
         let mut merged = first.map(|(merged, _)| merged);
         let mut built = first.map_or(end..end, |(_, start)| start..end);
         loop {
             let gather = &mut self.gathers[index as usize];
             let due = gather.waiters().first().map(|next| (next.came + deadline).floor());
-            if let Some(due) = due.filter(|&due| expired && due > now) {
-                gather.lingering = true;
-                gather.deadline = due;
-                self.wheel.set(index, due);
+            let linger = match due {
+                Some(due) if waited && due > now => Some((Lingers::UntilDue, due)),
+                Some(_) if answered == BURST => Some((Lingers::InTurn, (now + TURN).floor())),
+                _ => None,
+            };
+            if let Some((lingers, until)) = linger {
+                // In turn also at the deadline, if it is that of many.
+                let lingers = if waited { Lingers::UntilDue } else { lingers };
+                (gather.lingers, gather.deadline) = (Some(lingers), until);
+                self.wheel.set(index, until);
                 return;
             }
             if !gather.next_waiter() {
                 break;
             }
+            let client = gather.client.addr.ip();
+            self.sharing -= 1;
+            self.dismiss(client);
             merged = self.answer(now, index, out);
             built = end..end;
+            answered += 1;
         }
         if let Some(merged) = merged {
             self.keep(index, merged, &out.octets[built]);
@@ -178,6 +200,7 @@ impl Engine {
         self.counters.truncated += u64::from(merged.truncated);
         self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
         self.counters.too_long += u64::from(self.merger.too_long);
+        self.counters.foreign += u64::from(self.merger.foreign);
         self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
         (OptRcode::from_rcode(merged.rcode), Some(merged))
     }

@@ -74,9 +74,11 @@ impl Engine {
         }
         let plan = gather.plan.clone();
         let ends = self.merger.open_ends(now, gather, &plan.plan.zones[zone]);
+        let first = gather.subs().len();
         for (cluster, name) in &ends {
             gather.add_following(*cluster, name.as_slice());
         }
+        self.count_windows(index, first);
         !ends.is_empty()
     }
 

@@ -4,6 +4,7 @@ use super::last_good::Enrolment;
 use super::live::Meaning;
 use super::meters::Meter;
 use super::outbox::Client;
+use super::share::Key;
 use super::sub::{Progress, Sub};
 use super::synth::Asker;
 use super::time::Time;
@@ -62,6 +63,15 @@ pub enum Phase {
     Plain,
 }
 
+/// Why clients that shared a query are not answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lingers {
+    /// It had to wait for its deadline: each is answered at its own.
+    UntilDue,
+    /// They are too many for one burst.
+    InTurn,
+}
+
 /// A client that shares another's fan-out (U4).
 pub struct Waiter {
     /// Who asked.
@@ -105,13 +115,12 @@ pub struct Gather {
     /// No client waits: it is asked again ahead of time, because it is in
     /// demand.
     pub background: bool,
-    /// Its outcome is known, and clients that shared it wait for their own
-    /// deadlines.
-    pub lingering: bool,
+    /// Its outcome is known, and clients that shared it are still to be answered.
+    pub lingers: Option<Lingers>,
     /// Sub-questions still waiting.
     pub waiting: usize,
     /// Its key among those that others may join.
-    pub share_key: u64,
+    pub key: Key,
     subs: Vec<Sub>,
     used: usize,
     /// Of these `answered..used_waiters` wait.
@@ -137,9 +146,9 @@ impl Gather {
             deadline: Time::default(),
             settled: Time::default(),
             background: false,
-            lingering: false,
+            lingers: None,
             waiting: 0,
-            share_key: 0,
+            key: Key::default(),
             subs: Vec::new(),
             used: 0,
             waiters: Vec::new(),

@@ -13,6 +13,7 @@ use super::ids::Ids;
 use super::outbox::{Open, Outbox, Transport};
 use super::server::Server;
 use super::time::Time;
+use super::windows::{Window, Windows};
 use crate::config;
 use ahash::RandomState;
 use rand::RngExt;
@@ -51,6 +52,8 @@ pub enum Slot {
         gather: u32,
         /// Its sub-question.
         sub: u16,
+        /// Where the question is counted.
+        window: Window,
     },
     /// Ours: whether a server is back (U5).
     Probe {
@@ -93,6 +96,8 @@ pub struct Links {
     pub(super) links: Vec<Link>,
     free: Vec<u32>,
     slots: HashMap<u64, Slot, RandomState>,
+    /// Of the IDs in flight by datagram, how many are for the same question.
+    pub windows: Windows,
     resting: VecDeque<Resting>,
     rng: StdRng,
 }
@@ -106,6 +111,7 @@ impl Links {
             links: Vec::new(),
             free: Vec::new(),
             slots: HashMap::with_hasher(hasher),
+            windows: Windows::default(),
             resting: VecDeque::new(),
             rng,
         }
@@ -142,6 +148,9 @@ impl Links {
         link.in_flight += 1;
         link.uses_left = link.uses_left.saturating_sub(1);
         self.slots.insert(key(index, id), slot);
+        if let (Transport::Udp, Slot::Sub { window, .. }) = (transport, slot) {
+            self.windows.open(window);
+        }
         Some((LinkId { index, generation: link.generation }, id))
     }
 
@@ -295,10 +304,14 @@ impl Links {
 
     /// The question with this ID on this link is done; the ID goes to rest.
     pub fn release(&mut self, now: Time, id: LinkId, message_id: u16, out: &mut Outbox) {
-        if !self.is_open(id) || self.slots.remove(&key(id.index, message_id)).is_none() {
+        if !self.is_open(id) {
             return;
         }
+        let Some(slot) = self.slots.remove(&key(id.index, message_id)) else { return };
         let Some(link) = self.links.get_mut(id.index as usize) else { return };
+        if let (Transport::Udp, Slot::Sub { window, .. }) = (link.transport, slot) {
+            self.windows.close(window);
+        }
         link.in_flight -= 1;
         if link.retired && link.in_flight == 0 {
             self.close(id.index, out);
@@ -393,7 +406,7 @@ mod tests {
     use rand::SeedableRng;
     use std::net::SocketAddr;
 
-    const SLOT: Slot = Slot::Sub { gather: 0, sub: 0 };
+    const SLOT: Slot = Slot::Probe { server: 0 };
 
     fn links() -> (Links, usize) {
         let mut links = Links::new(StdRng::seed_from_u64(1), RandomState::with_seeds(1, 2, 3, 4));

@@ -58,6 +58,7 @@ mod time;
 mod unchanged;
 mod vitals;
 mod wheel;
+mod windows;
 
 pub use cookies::Secrets;
 pub use counters::Counters;
@@ -70,6 +71,7 @@ pub use retry::LinkState;
 pub use sub::Failure;
 pub use time::Time;
 pub use vitals::{ServerVitals, State, Vitals};
+pub use windows::MOST as WINDOWS;
 
 use crate::config::{Plan, Route, Tls};
 use crate::wire::name::FlatName;
@@ -159,6 +161,8 @@ pub struct Engine {
     /// The question's name, and the same in lower case.
     name: FlatName,
     folded: FlatName,
+    /// Clients that wait for the answer to another's query.
+    sharing: usize,
     moved: Vec<(u16, Slot)>,
     /// A reply as it would have come to a plain question.
     plain_reply: Vec<u8>,
@@ -216,6 +220,7 @@ impl Engine {
             asked: None,
             name: FlatName::root(),
             folded: FlatName::root(),
+            sharing: 0,
             moved: Vec::new(),
             plain_reply: Vec::new(),
             round: 0,
@@ -260,9 +265,9 @@ impl Engine {
         deadlines.fold(self.plan.longest_deadline, Duration::max)
     }
 
-    /// Queries not answered yet.
+    /// Queries not answered yet, those that share another's fan-out included.
     pub fn queries_in_flight(&self) -> usize {
-        self.gathers.len() - self.free.len()
+        self.gathers.len() - self.free.len() + self.sharing
     }
 
     /// IDs in flight towards clusters: none when no query is.

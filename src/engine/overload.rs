@@ -4,6 +4,7 @@
 use super::Engine;
 use super::gather::Phase;
 use super::outbox::Outbox;
+use super::share::Key;
 use super::sub::{Failure, Progress};
 use super::synth::Asker;
 use super::time::Time;
@@ -15,7 +16,7 @@ impl Engine {
     pub(super) fn answer_from_held(
         &mut self,
         now: Time,
-        key: u64,
+        key: Key,
         asker: Asker<'_>,
         route: Route,
         out: &mut Outbox,

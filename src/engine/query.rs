@@ -3,6 +3,7 @@
 use super::Engine;
 use super::gather::{Gather, Phase};
 use super::outbox::{Client, Outbox, Transport};
+use super::share::Key;
 use super::synth::{Asker, Synthetic};
 use super::time::Time;
 use crate::config::Route;
@@ -125,8 +126,8 @@ impl Engine {
 
     /// Answers from what was kept, joins an equal question, or begins.
     fn gather(&mut self, now: Time, asker: Asker<'_>, route: Route, out: &mut Outbox) {
-        let key = self.share_key(asker, route);
-        if self.recall(now, key, asker, route, out) || self.join(now, key, asker, route) {
+        let key = self.key(asker, route);
+        if self.recall(now, key, asker, route, out) {
             return;
         }
         let settings = &self.plan.plan.settings;
@@ -146,14 +147,16 @@ impl Engine {
             self.answer_bare(asker, OptRcode::SERVFAIL, out);
             return;
         }
-        self.begin(now, key, asker, route, false, out);
+        if !self.join(now, key, asker, route) {
+            self.begin(now, key, asker, route, false, out);
+        }
     }
 
     /// Takes a query into flight and asks the clusters.
     pub(super) fn begin(
         &mut self,
         now: Time,
-        key: u64,
+        key: Key,
         asker: Asker<'_>,
         route: Route,
         background: bool,
@@ -161,12 +164,12 @@ impl Engine {
     ) {
         let index = self.prepare(now, key, asker, route);
         self.gathers[index as usize].background = background;
-        self.shared.insert(key, index);
+        self.shared.insert(key.share, index);
         self.begin_round(now, index, out);
     }
 
     /// A place for a query, with its question in it.
-    pub(super) fn prepare(&mut self, now: Time, key: u64, asker: Asker<'_>, route: Route) -> u32 {
+    pub(super) fn prepare(&mut self, now: Time, key: Key, asker: Asker<'_>, route: Route) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.gathers.push(Gather::new(self.plan.clone(), asker.client, asker.header));
             self.gathers.len() as u32 - 1
@@ -174,8 +177,8 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         gather.live = true;
         gather.background = false;
-        gather.lingering = false;
-        gather.share_key = key;
+        gather.lingers = None;
+        gather.key = key;
         gather.set_asker(asker);
         gather.plan = self.plan.clone();
         gather.route = route;

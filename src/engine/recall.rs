@@ -4,6 +4,7 @@ use super::Engine;
 use super::merge::{Completeness, Merged, limit};
 use super::note::note_use;
 use super::outbox::Outbox;
+use super::share::Key;
 use super::store::Worth;
 use super::synth::Asker;
 use super::time::Time;
@@ -25,7 +26,7 @@ impl Engine {
     pub(super) fn recall(
         &mut self,
         now: Time,
-        key: u64,
+        key: Key,
         asker: Asker<'_>,
         route: Route,
         out: &mut Outbox,
@@ -37,7 +38,7 @@ impl Engine {
             return false;
         }
         let cd = asker.header.cd();
-        let Some(entry) = self.store.find(key, asker.question, cd) else { return false };
+        let Some(entry) = self.store.find(key.share, asker.question, cd) else { return false };
         let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
         if outdated || entry.gather.meaning() != plan.meaning(route) {
             return false;
@@ -55,7 +56,7 @@ impl Engine {
         let refresh = entry.whole
             && entry.hits >= IN_DEMAND
             && left * REFRESH_SHARE <= entry.lifetime
-            && !self.shared.contains_key(&key);
+            && !self.shared.contains_key(&key.share);
         let start = out.octets.len();
         let limits = (limit(asker, settings), settings.max_udp_payload);
         let (header, question) = (&asker.header, asker.question);
@@ -75,7 +76,7 @@ impl Engine {
         if let Some(merged) = merged {
             self.counters.truncated += u64::from(merged.truncated);
             self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
-            self.keep_built(now, key, merged, asker, &out.octets[start..]);
+            self.keep_built(now, key.share, merged, asker, &out.octets[start..]);
         }
         out.answer_kept(asker.client, asker.came, start);
         self.counters.answered += 1;
@@ -118,7 +119,7 @@ impl Engine {
             whole: merged.completeness == Completeness::Whole,
             class: merged.class(),
         };
-        let (key, cd) = (gather.share_key, gather.header.cd());
+        let (key, cd) = (gather.key.share, gather.header.cd());
         // While its clients waited for their deadlines, others may have heard
         // something newer.
         let known = self.store.find(key, &gather.question, cd);

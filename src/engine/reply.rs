@@ -40,7 +40,7 @@ impl Engine {
         };
         self.links.note_heard(now, link);
         let (index, n) = match slot {
-            Slot::Sub { gather, sub } => (gather, sub as usize),
+            Slot::Sub { gather, sub, .. } => (gather, sub as usize),
             Slot::Probe { server } => {
                 return self.on_probe_reply(now, server as usize, packet, out);
             }

@@ -51,7 +51,7 @@ impl Engine {
             if self.links.find(link, id) != Some(slot) {
                 continue;
             }
-            let Slot::Sub { gather, sub } = slot else { continue };
+            let Slot::Sub { gather, sub, .. } = slot else { continue };
             let (index, n) = (gather, sub as usize);
             let gather = &mut self.gathers[index as usize];
             let sub = &mut gather.subs_mut()[n];
@@ -214,6 +214,26 @@ impl Engine {
         self.links.release(now, gone.link, gone.id, out);
     }
 
+    /// An attempt is not waited for any more, in favour of another.
+    pub(super) fn give_up_attempt(
+        &mut self,
+        now: Time,
+        index: u32,
+        n: usize,
+        attempt: usize,
+        out: &mut Outbox,
+    ) {
+        let deadline = self.gathers[index as usize].behaviour().deadline;
+        let sub = &mut self.gathers[index as usize].subs_mut()[n];
+        let server = sub.attempts[attempt].server;
+        if !sub.given_up.contains(&server) {
+            sub.given_up.push(server);
+            self.meter_silence(index, n, server);
+            self.missed(now, server, deadline, out);
+        }
+        self.drop_attempt(now, index, n, attempt, out);
+    }
+
     /// The server did not understand the OPT record: without it, then.
     pub(super) fn without_opt(
         &mut self,
@@ -345,6 +365,7 @@ impl Engine {
         }
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
+        let given_up = std::mem::take(&mut sub.given_up);
         let answered = sub.answered.map(|source| source.server);
         let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
@@ -357,7 +378,8 @@ impl Engine {
             // It has had its time if the query has none left, or if another
             // server's answer came long after its own was due.
             let due = attempt.sent + server.rtt.wait(1, deadline);
-            let counted = attempts[..place].iter().any(|other| other.server == attempt.server);
+            let counted = attempts[..place].iter().any(|other| other.server == attempt.server)
+                || given_up.contains(&attempt.server);
             if !counted && answered != Some(server.addr) && (answered.is_none() || due <= now) {
                 self.meter_silence(index, n, attempt.server);
                 self.missed(now, attempt.server, deadline, out);

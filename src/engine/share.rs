@@ -9,14 +9,20 @@ use super::Engine;
 use super::gather::{Gather, Waiter};
 use super::synth::Asker;
 use super::time::Time;
+use super::windows;
 use crate::config::Route;
 use crate::wire::name::same;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::Hasher;
 use std::rc::Rc;
 
-/// The most clients of one fan-out; the next begins another. Their answers
-/// leave together, and this many fit a socket's buffer.
-const MOST: usize = 1024;
+/// What is the same question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Key {
+    /// To us, here and in the store.
+    pub share: u64,
+    /// To a cluster, by whatever name and with whatever flags we were asked.
+    pub question: u64,
+}
 
 /// What the clusters would be asked beside the question itself.
 fn flags(asker: Asker<'_>, route: Route) -> [bool; 4] {
@@ -30,30 +36,35 @@ fn flags(asker: Asker<'_>, route: Route) -> [bool; 4] {
 }
 
 impl Engine {
-    /// The key, here and in the store, of the question whose name, in lower case, is in `self.folded`.
-    pub(super) fn share_key(&self, asker: Asker<'_>, route: Route) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(self.folded.as_slice());
-        hasher.write(&asker.question[asker.question.len().saturating_sub(4)..]);
-        for flag in flags(asker, route) {
-            hasher.write_u8(u8::from(flag));
-        }
-        hasher.finish()
+    /// The key of the question whose name, in lower case, is in `self.folded`.
+    pub(super) fn key(&self, asker: Asker<'_>, route: Route) -> Key {
+        let zone = match route {
+            Route::Zone(zone) => self.plan.plan.zones[zone].name.as_slice(),
+            Route::Forward(_) => &[],
+        };
+        let (name, zone) =
+            self.folded.as_slice().split_at(self.folded.as_slice().len() - zone.len());
+        let mut hasher = windows::question(&self.hasher, name, asker.qtype(), asker.header.cd());
+        let question = hasher.finish();
+        hasher.write(zone);
+        let bits = flags(asker, route).into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag));
+        hasher.write_u8(bits);
+        Key { share: hasher.finish(), question }
     }
 
     /// Joins an equal question that is in flight, if there is one that still
     /// has half of its time: who comes late deserves more than what is left.
-    pub(super) fn join(&mut self, now: Time, key: u64, asker: Asker<'_>, route: Route) -> bool {
-        let Some(&index) = self.shared.get(&key) else { return false };
+    pub(super) fn join(&mut self, now: Time, key: Key, asker: Asker<'_>, route: Route) -> bool {
+        let Some(&index) = self.shared.get(&key.share) else { return false };
         let gather = &mut self.gathers[index as usize];
         let equal = gather.live
             && gather.route == route
             && Rc::ptr_eq(&gather.plan, &self.plan)
             && same_question(gather, asker, route)
-            && now < gather.started + gather.behaviour().deadline / 2
-            && gather.waiters().len() < MOST;
+            && now < gather.started + gather.behaviour().deadline / 2;
         if equal {
             gather.add_waiter(asker);
+            self.sharing += 1;
             self.counters.shared += 1;
         }
         equal

@@ -4,6 +4,7 @@ use super::last_good::{Said, StandIn};
 use super::links::LinkId;
 use super::outbox::Transport;
 use super::time::Time;
+use super::windows::Window;
 use crate::wire::HEADER_LEN;
 use crate::wire::case::Case;
 use crate::wire::name::same;
@@ -129,6 +130,10 @@ pub struct Sub {
     /// It goes on where the CNAMEs of another reply end (K8): the question's name
     /// is not the client's.
     pub follows: bool,
+    /// Where it is counted while it is in flight.
+    pub window: Window,
+    /// Servers that were given up, because it may not wait for more at once.
+    pub given_up: SmallVec<[usize; 2]>,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
     /// Where its answer came from.
@@ -155,6 +160,8 @@ impl Sub {
             follows: false,
             refused: 0,
             second_chance: false,
+            window: Window::default(),
+            given_up: SmallVec::new(),
             last_failure: Failure::Silent,
             answered: None,
         }

@@ -50,7 +50,7 @@ impl Engine {
                 self.links.release(now, link, id, out);
                 match slot {
                     Slot::Probe { server } => self.links.servers[server as usize].probe = None,
-                    Slot::Sub { gather, sub } => {
+                    Slot::Sub { gather, sub, .. } => {
                         let (gather, sub) = (gather as usize, sub as usize);
                         let attempts = &mut self.gathers[gather].subs_mut()[sub].attempts;
                         attempts.retain(|attempt| attempt.link != link || attempt.id != id);
@@ -59,7 +59,7 @@ impl Engine {
             }
             self.links.lost(link, out);
             for &(_, slot) in &moved {
-                let Slot::Sub { gather, sub } = slot else { continue };
+                let Slot::Sub { gather, sub, .. } = slot else { continue };
                 let known = &self.gathers[gather as usize];
                 let waits = known.live
                     && known.subs().get(sub as usize).is_some_and(|sub| {

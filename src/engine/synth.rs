@@ -5,10 +5,10 @@ use super::meters::Counted;
 use super::outbox::{Client, Outbox};
 use super::time::Time;
 use crate::config::Zone;
+use crate::wire::HEADER_LEN;
 use crate::wire::compress::{Compressor, Style, push_pointer};
 use crate::wire::edns::Edns;
 use crate::wire::message::{Flags, Message};
-use crate::wire::{HEADER_LEN, u16_at};
 use domain::base::Header;
 use domain::base::iana::{Class, OptRcode, Rtype};
 
@@ -39,10 +39,15 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    /// The type asked for, as it came.
+    pub(super) fn qtype(&self) -> [u8; 2] {
+        let at = self.question.len().saturating_sub(4);
+        self.question.get(at..).and_then(|fixed| fixed.first_chunk()).copied().unwrap_or_default()
+    }
+
     /// An answer to it at the time `now`, as it is counted.
     pub(super) fn counted(&self, rcode: OptRcode, now: Time) -> Counted {
-        let at = self.question.len().saturating_sub(4);
-        let qtype = u16_at(self.question, at).map_or(Rtype::ANY, Rtype::from_int);
+        let qtype = Rtype::from_int(u16::from_be_bytes(self.qtype()));
         Counted { qtype, transport: self.client.transport, rcode, took: now.since(self.came) }
     }
 }

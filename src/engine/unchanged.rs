@@ -29,7 +29,7 @@ impl Engine {
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
         let cd = gather.header.cd();
-        let entry = self.store.find(gather.share_key, &gather.question, cd)?;
+        let entry = self.store.find(gather.key.share, &gather.question, cd)?;
         let last = entry.gather.subs().get(n)?;
         let same = last.cluster == sub.cluster
             && !last.stale
@@ -51,7 +51,7 @@ impl Engine {
             return false;
         }
         let cd = gather.header.cd();
-        let Some(entry) = self.store.find(gather.share_key, &gather.question, cd) else {
+        let Some(entry) = self.store.find(gather.key.share, &gather.question, cd) else {
             return false;
         };
         if entry.gather.subs().len() != gather.subs().len() {

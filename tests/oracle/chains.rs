@@ -20,6 +20,8 @@ pub struct Settled {
     pub has_data: bool,
     /// The clusters differ at the question's name.
     pub flattened: bool,
+    /// Where the CNAMEs of each reply lead, whether they are given or not.
+    pub led: Vec<(usize, Labels)>,
     /// Where some chain ends, NOERROR is said.
     pub any_noerror: bool,
 }
@@ -136,10 +138,12 @@ pub fn settle(context: &Context, subs: &[Sub], rows: &[Row]) -> Settled {
             Settled { has_data: !rows.is_empty(), rows, ..Settled::default() }
         }
         _ => match common_target(context, subs, &chains) {
-            Some(name) => keep(context, rows, &chains, &name),
+            Some(name) => keep(context, subs, rows, &chains, &name),
             None => flatten(context, subs, &chains),
         },
     };
+    let links = chains.iter().flat_map(|chain| &chain.links);
+    settled.led = links.map(|link| (link.sub, target(link).clone())).collect();
     let given = common_target(context, subs, &chains);
     let speaks = |chain: &&Chain<'_>| {
         let Some(given) = &given else { return true };
@@ -169,7 +173,13 @@ type Said = (Labels, Option<Labels>);
 
 /// The chains that begin with this CNAME; where they part, the first to say
 /// something about a name is right.
-fn keep(context: &Context, rows: &[Row], chains: &[Chain<'_>], name: &Labels) -> Settled {
+fn keep(
+    context: &Context,
+    subs: &[Sub],
+    rows: &[Row],
+    chains: &[Chain<'_>],
+    name: &Labels,
+) -> Settled {
     let mut said: Vec<Said> = Vec::new();
     let (mut links, mut data): (Vec<&Row>, Vec<&Row>) = Default::default();
     let mut conflicts = 0;
@@ -195,10 +205,20 @@ fn keep(context: &Context, rows: &[Row], chains: &[Chain<'_>], name: &Labels) ->
         }
         conflicts |= usize::from(parted);
     }
-    let from: Vec<usize> = links.iter().map(|link| link.sub).collect();
-    let dnames = rows.iter().filter(|row| row.record.rtype == DNAME && from.contains(&row.sub));
-    // A DNAME goes with the CNAME made from it.
-    let dnames = dnames.filter(|_| context.rtype != DNAME);
+    // A DNAME goes with the CNAME made from it, if it is the cluster's own and
+    // not above all of its names (R7).
+    let dnames = rows.iter().filter(|row| {
+        let suffix = &context.zone.clusters[subs[row.sub].cluster].suffix;
+        let above = |link: &&Row| {
+            let front = link.raw.in_front_of(&row.raw);
+            link.sub == row.sub && front.is_some_and(|front| !front.0.is_empty())
+        };
+        row.record.rtype == DNAME
+            && context.rtype != DNAME
+            && row.is_own
+            && !row.raw.same(suffix)
+            && links.iter().any(above)
+    });
     let has_data = !data.is_empty() || context.rtype == CNAME;
     let rows = links.iter().copied().chain(dnames).chain(data).cloned().collect();
     Settled { rows, conflicts, has_data, ..Settled::default() }

@@ -46,12 +46,16 @@ pub struct Row {
     pub record: Record,
     /// The first name in its RDATA, as the cluster gave it.
     pub target: Option<Labels>,
+    /// Its owner, as the cluster gave it.
+    pub raw: Labels,
+    /// Its owner is a name of the cluster that gave it, else one outside (R7).
+    pub is_own: bool,
 }
 
 impl Row {
     /// A record that is in no reply.
     pub fn own(record: Record) -> Row {
-        Row { sub: 0, record, target: None }
+        Row { sub: 0, raw: record.owner.clone(), record, target: None, is_own: true }
     }
 }
 
@@ -82,6 +86,18 @@ fn ttl(field: u32) -> u32 {
     if field >> 31 == 1 { 0 } else { field }
 }
 
+/// R7: whether a cluster speaks for a name as for its own; `None` if it is
+/// somebody else's.
+fn may_speak(context: &Context, sub: &Sub, owner: &Labels) -> Option<bool> {
+    if owner.same(&sub.name) {
+        return Some(true);
+    }
+    match context.zone.whose(sub.cluster, owner) {
+        Some((_, cluster)) => (cluster == sub.cluster).then_some(true),
+        None => owner.in_front_of(&context.zone.name).is_none().then_some(false),
+    }
+}
+
 impl Rewrites {
     /// R1 to R5 for all replies, in the clusters' order.
     pub fn of(context: &Context, subs: &[Sub]) -> Rewrites {
@@ -94,12 +110,14 @@ impl Rewrites {
                         continue;
                     }
                     let target = record.names().next().cloned();
+                    let raw = record.owner.clone();
+                    let Some(is_own) = may_speak(context, sub, &raw) else { continue };
                     let Some(record) = all.record(context, sub, record) else {
                         all.too_long = true;
                         continue;
                     };
                     let rows = if section == 0 { &mut all.answer } else { &mut all.additional };
-                    rows.push(Row { sub: n, record, target });
+                    rows.push(Row { sub: n, record, target, raw, is_own });
                 }
             }
         }
@@ -191,7 +209,7 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
     let rewrites = Rewrites::of(context, subs);
     let mut out = Answer::default();
     let settled = chains::settle(context, subs, &rewrites.answer);
-    out.answer = merge(drop_absent(settled.rows));
+    out.answer = merge(drop_absent(settled.rows.clone()));
     let related = rewrites.additional.iter().filter(|row| {
         let address = matches!(row.record.rtype, 1 | 28);
         let named = out.answer.iter().any(|other| {
@@ -200,7 +218,10 @@ pub fn answer(context: &Context, subs: &[Sub]) -> Answer {
         });
         // An RRset stands in one section.
         let there = out.answer.iter().any(|other| other.record.same_set(&row.record));
-        address && named && !there
+        // R7: of a name outside a cluster speaks where its own CNAMEs lead there.
+        let leads =
+            |(sub, target): &(usize, Labels)| *sub == row.sub && target.same(&row.record.owner);
+        address && named && !there && (row.is_own || settled.led.iter().any(leads))
     });
     out.additional = merge(related.cloned().collect());
 

@@ -14,6 +14,12 @@ fn name(n: usize) -> String {
     format!("n{n}.distributed.local.")
 }
 
+/// Which of them is asked for.
+fn number(asked: &Asked) -> usize {
+    let label = &asked.packet[14..13 + usize::from(asked.packet[12])];
+    std::str::from_utf8(label).unwrap().parse().unwrap()
+}
+
 /// An address for question `n`, in three octets.
 fn numbered(asked: &Asked, n: usize) -> Vec<u8> {
     let mut reply = address(asked, n as u8);
@@ -67,16 +73,22 @@ fn u2_more_datagram_questions_in_flight_than_a_link_has_ids() {
         ask(&mut lab, n as u64, &name(n));
     }
     assert_eq!(lab.engine.queries_in_flight(), all);
-    assert_eq!(lab.engine.questions_in_flight(), all);
     let asked = lab.take_asked();
+    // With as many in flight as there are counters, a few look like a fifth of
+    // one question, and wait (U4).
+    assert!(asked.len() > all * 9 / 10 && asked.len() < all, "{}", asked.len());
+    assert_eq!(lab.engine.questions_in_flight(), asked.len());
     let ids: HashSet<_> = asked.iter().map(|asked| (asked.link, asked.id())).collect();
-    assert_eq!(ids.len(), all, "no ID twice on one link");
-    for (n, asked) in asked.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
+    assert_eq!(ids.len(), asked.len(), "no ID twice on one link");
+    let mut answered = 0;
+    for asked in asked.iter().step_by(2) {
+        let n = number(asked);
         lab.reply(asked.link, &numbered(asked, n));
         assert_eq!(lab.answers.pop().map(|answer| answer.client.socket), Some(n as u64));
+        answered += 1;
     }
     lab.pass(DEADLINE);
-    assert_eq!(lab.take_answers().len(), all / 2);
+    assert_eq!(lab.take_answers().len(), all - answered);
     lab.assert_idle();
 }
 

@@ -26,6 +26,9 @@ const NXDOMAIN_LASTS: Duration = Duration::from_secs(60 * 60);
 /// those that are asked for.
 const KNOWN: [Rtype; 6] = [Rtype::A, Rtype::AAAA, Rtype::HTTPS, Rtype::NS, Rtype::SRV, Rtype::TXT];
 
+/// What a cluster says again unchanged may be taken to be up to this much older.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
+
 /// TTLs are whole seconds, and a reply may wait a while before it is noted.
 const ROUNDING: Duration = Duration::from_secs(2);
 
@@ -295,7 +298,7 @@ impl Book {
                 known.extend(words.iter().copied().filter(|word| {
                     word.at <= if word.worker == look.worker { own_cut } else { cut }
                 }));
-                for now in [look.from, look.until] {
+                for now in [look.from, look.until, look.until + NOTED_EVERY] {
                     for went in [missing.0, missing.1] {
                         let moment = Moment { rtype, now, went, keep_for: look.keep_for };
                         moment.views(&known, cd, &mut views);

@@ -1,11 +1,12 @@
-//! Step one: reading the replies, and rewriting every name in them (R1, R2).
+//! Step one: reading the replies, and rewriting every name in them (R1, R2). A
+//! cluster speaks for its own names; what it says of others' is left out (R7).
 
 use super::{Fate, Merger, Record, Section};
-use crate::config::Zone;
+use crate::config::{Plan, Zone};
 use crate::engine::gather::Gather;
 use crate::engine::sub::{Progress, Sub};
 use crate::engine::time::Time;
-use crate::wire::name::{Budget, same};
+use crate::wire::name::{Budget, FlatName, same};
 use crate::wire::names::NameId;
 use crate::wire::rdata::{self, Layout};
 use crate::wire::reply::Summary;
@@ -18,6 +19,19 @@ use domain::base::iana::{Class, Rtype};
 pub(super) struct Memo {
     stamp: u32,
     name: Rewritten,
+    home: Home,
+}
+
+/// Whose name it is (R7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Of the cluster that gave it.
+    #[default]
+    Own,
+    /// Of another cluster, of a zone, or of a cluster of another zone.
+    Others,
+    /// Of nobody we know.
+    Outside,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +41,9 @@ enum Rewritten {
     Asked,
     To(NameId),
     TooLong,
+    /// An owner that its cluster does not speak for is not rewritten: it spells
+    /// no name (R3).
+    Foreign,
 }
 
 /// Where a name stands: R1 is about owners only.
@@ -41,6 +58,7 @@ struct Reading<'a> {
     packet: &'a [u8],
     /// The name R1 is about; empty if it is about none.
     asked: &'a [u8],
+    plan: &'a Plan,
     zone: &'a Zone,
     cluster: usize,
     budget: Budget,
@@ -68,12 +86,13 @@ impl Merger {
     /// Reads all replies, in the clusters' order (M1).
     pub(super) fn collect(&mut self, now: Time, gather: &Gather, zone: &Zone) {
         self.records.clear();
-        self.too_long = 0;
+        (self.too_long, self.foreign) = (0, 0);
+        let plan = &gather.plan.plan;
         for (n, sub) in gather.subs().iter().enumerate() {
             if let Progress::Answered(summary) = sub.progress {
                 // A reply that was checked is read to its end; should it ever
                 // not be, the records up to there are good.
-                let _ = self.read_reply(n, sub, now, &summary, zone);
+                let _ = self.read_reply(n, sub, now, &summary, (plan, zone));
             }
         }
     }
@@ -84,12 +103,13 @@ impl Merger {
         sub: &Sub,
         now: Time,
         summary: &Summary,
-        zone: &Zone,
+        (plan, zone): (&Plan, &Zone),
     ) -> Result<(), Malformed> {
         let packet = &sub.reply[..];
         let mut reading = Reading {
             packet,
             asked: if sub.follows { &[] } else { sub.name() },
+            plan,
             zone,
             cluster: sub.cluster,
             // Checking has spent one budget of the same size; what is read
@@ -106,7 +126,8 @@ impl Merger {
         }
         if !sub.follows {
             // Nearly every owner points to the question.
-            self.memo[HEADER_LEN] = Memo { stamp: self.memo_stamp, name: Rewritten::Asked };
+            let (stamp, name) = (self.memo_stamp, Rewritten::Asked);
+            self.memo[HEADER_LEN] = Memo { stamp, name, home: Home::Own };
         }
         // What is stale is past its TTL, and goes out with the short one of
         // incomplete answers.
@@ -124,6 +145,7 @@ impl Merger {
                 let mut record = Record {
                     sub: n,
                     section: *section,
+                    home: Home::Own,
                     owner: NameId::QUESTION,
                     rtype: raw.rtype,
                     ttl: raw.ttl.saturating_sub(age),
@@ -143,6 +165,10 @@ impl Merger {
                     Fate::Dnssec
                 } else {
                     match self.rewrite(&mut reading, raw.owner, &mut record) {
+                        Ok(()) if record.home == Home::Others => {
+                            self.foreign += 1;
+                            Fate::Foreign
+                        }
                         Ok(()) => Fate::Open,
                         Err(Trouble::TooLong) => {
                             self.too_long += 1;
@@ -163,7 +189,10 @@ impl Merger {
         owner: usize,
         record: &mut Record,
     ) -> Result<(), Trouble> {
-        record.owner = self.name_at(reading, owner, Position::Owner)?;
+        (record.owner, record.home) = self.name_at(reading, owner, Position::Owner)?;
+        if record.home == Home::Others {
+            return Ok(());
+        }
         let Some(layout) = rdata::layout(record.rtype) else { return Ok(()) };
         let rdata = record.rdata.start as usize..record.rdata.end as usize;
         let parts = layout.parts(reading.packet, rdata)?;
@@ -184,7 +213,7 @@ impl Merger {
         layout: Layout,
     ) -> Result<NameId, Trouble> {
         if layout.rewrite {
-            return self.name_at(reading, at, Position::Rdata);
+            return Ok(self.name_at(reading, at, Position::Rdata)?.0);
         }
         self.flat.read(reading.packet, at, &mut reading.budget)?;
         Ok(self.names.kept(self.flat.as_slice()))
@@ -196,35 +225,62 @@ impl Merger {
         reading: &mut Reading<'_>,
         at: usize,
         position: Position,
-    ) -> Result<NameId, Trouble> {
+    ) -> Result<(NameId, Home), Trouble> {
         // A name that is only a pointer is what it points to.
         let at = match reading.packet.get(at..at + 2) {
             Some(&[high @ 0xC0..=0xFF, low]) => usize::from(high & 0x3F) << 8 | usize::from(low),
             _ => at,
         };
         let memo = *self.memo.get(at).ok_or(Malformed)?;
-        let known = if memo.stamp == self.memo_stamp {
-            memo.name
+        let (known, home) = if memo.stamp == self.memo_stamp {
+            (memo.name, memo.home)
         } else {
             self.flat.read(reading.packet, at, &mut reading.budget)?;
-            let name = if same(self.flat.as_slice(), reading.asked) {
-                Rewritten::Asked
+            let (name, home) = if same(self.flat.as_slice(), reading.asked) {
+                (Rewritten::Asked, Home::Own)
             } else {
-                self.rewrite_flat(reading.zone, reading.cluster)
-                    .map_or(Rewritten::TooLong, Rewritten::To)
+                match self.home(reading) {
+                    Home::Others if position == Position::Owner => {
+                        (Rewritten::Foreign, Home::Others)
+                    }
+                    home => (self.rewritten(reading), home),
+                }
             };
-            self.memo[at] = Memo { stamp: self.memo_stamp, name };
-            name
+            self.memo[at] = Memo { stamp: self.memo_stamp, name, home };
+            (name, home)
         };
         match (known, position) {
-            (Rewritten::To(id), _) => Ok(id),
-            (Rewritten::TooLong, _) => Err(Trouble::TooLong),
-            (Rewritten::Asked, Position::Owner) => Ok(NameId::QUESTION),
-            (Rewritten::Asked, Position::Rdata) => {
+            (_, Position::Owner) if home == Home::Others => Ok((NameId::QUESTION, home)),
+            (Rewritten::To(id), _) => Ok((id, home)),
+            (Rewritten::Asked, Position::Owner) => Ok((NameId::QUESTION, home)),
+            (Rewritten::Asked | Rewritten::Foreign, _) => {
                 self.flat.read(reading.packet, at, &mut reading.budget)?;
-                Ok(self.rewrite_flat(reading.zone, reading.cluster)?)
+                let id = self.rewrite_flat(reading.zone, reading.cluster)?;
+                if known == Rewritten::Foreign {
+                    self.memo[at].name = Rewritten::To(id);
+                }
+                Ok((id, home))
+            }
+            (Rewritten::TooLong, _) => Err(Trouble::TooLong),
+        }
+    }
+
+    /// Whose the name in `self.flat` is.
+    fn home(&self, reading: &Reading<'_>) -> Home {
+        match reading.zone.owner_of(&self.flat, reading.cluster) {
+            Some((_, cluster)) if cluster == reading.cluster => Home::Own,
+            Some(_) => Home::Others,
+            None => {
+                let mut lower: FlatName = self.flat.clone();
+                lower.make_lowercase();
+                if reading.plan.is_ours(&lower) { Home::Others } else { Home::Outside }
             }
         }
+    }
+
+    fn rewritten(&mut self, reading: &Reading<'_>) -> Rewritten {
+        let name = self.rewrite_flat(reading.zone, reading.cluster);
+        name.map_or(Rewritten::TooLong, Rewritten::To)
     }
 
     /// R2 for the name in `self.flat`.

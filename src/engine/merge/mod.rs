@@ -35,6 +35,7 @@ use crate::wire::rdata;
 use crate::wire::rewrite::Scratch;
 use crate::wire::table::Table;
 use ahash::RandomState;
+use collect::Home;
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rcode, Rtype};
 
 /// How long a negative answer may be kept if no cluster said (M7), in
@@ -64,6 +65,8 @@ pub enum Fate {
     Conflict,
     /// Not about the question, or the clusters' authority section (M8).
     Unrelated,
+    /// Owned by a name that its cluster does not speak for (R7).
+    Foreign,
     /// An SRV target `.` beside real ones (M10).
     NotHere,
     /// No room for it (T1, K9).
@@ -88,6 +91,8 @@ pub struct Record {
     pub sub: usize,
     /// The section it came in.
     pub section: Section,
+    /// Whose name its owner is.
+    home: Home,
     /// Its owner, rewritten.
     pub owner: NameId,
     /// Its type.
@@ -119,7 +124,7 @@ impl Record {
     /// were read.
     pub fn named(&self) -> &[NameId] {
         let count = match self.fate {
-            Fate::TooLong | Fate::Dnssec => 0,
+            Fate::TooLong | Fate::Dnssec | Fate::Foreign => 0,
             _ if self.section == Section::Authority => 0,
             _ => rdata::layout(self.rtype).map_or(0, rdata::Layout::count),
         };
@@ -189,6 +194,8 @@ pub struct Merger {
     pub(super) notes: Notes,
     /// Records left out because of R4, in this answer.
     pub(super) too_long: u32,
+    /// And because of R7.
+    pub(super) foreign: u32,
 }
 
 /// What the answer will be, before it is written.
@@ -226,6 +233,7 @@ impl Merger {
             runs: Vec::new(),
             notes: Notes::default(),
             too_long: 0,
+            foreign: 0,
         }
     }
 

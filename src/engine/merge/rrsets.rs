@@ -1,9 +1,10 @@
 //! Step three: equal records once (M2), one TTL for an RRset (M3), no "not here"
 //! beside services (M10), and which additional records belong to the answer (M8).
 
+use super::collect::Home;
 use super::{Fate, Merger, NONE, Record, Rrset, Section};
 use crate::engine::gather::Gather;
-use crate::wire::names::NameId;
+use crate::wire::names::{Ident, NameId};
 use domain::base::iana::Rtype;
 use std::hash::{BuildHasher, Hasher};
 
@@ -57,12 +58,22 @@ impl Merger {
                 continue;
             }
             let address = matches!(record.rtype, Rtype::A | Rtype::AAAA);
-            if address && self.names.is_in_answer(self.names.ident(record.owner)) {
+            let owner = self.names.ident(record.owner);
+            if address && self.names.is_in_answer(owner) && self.may_speak(record, owner) {
                 self.admit(n, gather, Fate::Additional);
             } else {
                 self.records[n].fate = Fate::Unrelated;
             }
         }
+    }
+
+    /// R7: of a name outside a cluster speaks if its own chain leads there.
+    fn may_speak(&self, record: &Record, owner: Ident) -> bool {
+        record.home == Home::Own
+            || self.chains.links.iter().any(|&link| {
+                let link = &self.records[link as usize];
+                link.sub == record.sub && self.names.ident(link.names[0]) == owner
+            })
     }
 
     /// Gives a record its RRset and its fate; tells whether it is new.
