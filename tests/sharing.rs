@@ -5,8 +5,8 @@ mod common;
 
 use common::text::{Question, Reply, shown};
 use common::{Lab, TWO, client};
-use domain::base::iana::Rtype;
-use gathersrv::engine::{Client, Transport};
+use domain::base::iana::{Rcode, Rtype};
+use gathersrv::engine::{Client, Transport, WINDOWS};
 use std::time::Duration;
 
 fn query(id: u16, name: &str) -> Question {
@@ -169,4 +169,120 @@ fn each_answer_says_when_its_own_query_came_and_whether_it_was_kept() {
     }
     let came: Vec<_> = lab.take_answers().iter().map(|a| (a.came, a.kept)).collect();
     assert_eq!(came, [(third, true), (third, false)]);
+}
+
+/// Every way to ask a question: with each flag or without, over each transport.
+fn every_way(name: &str) -> Vec<(Client, Vec<u8>)> {
+    let mut ways = Vec::new();
+    for bits in 0..16u16 {
+        let edns = (bits & 8 > 0).then_some(1232);
+        let question = Question { edns, ..query(bits, name) };
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+            let mut packet = question.packet();
+            let [rd, ad, cd] = [bits & 1, bits >> 1 & 1, bits >> 2 & 1].map(|bit| bit as u8);
+            packet[2] |= rd;
+            packet[3] |= ad << 5 | cd << 4;
+            let socket = u64::from(bits);
+            ways.push((Client { socket, transport, ..client(transport) }, packet));
+        }
+    }
+    ways
+}
+
+/// However it is asked, and whatever is repeated meanwhile: at most so many IDs
+/// with CD, and as many without.
+#[test]
+fn u4_one_question_has_a_few_ids_in_flight_whoever_asks_and_however() {
+    let names = ["s.distributed.local.", "a-s.distributed.local."];
+    let one = "cluster-a.local. a- 10.8.0.1";
+    let five = "cluster-a.local. a- 10.8.0.1 10.8.0.2 10.8.0.3 10.8.0.4 10.8.0.5";
+    for (cluster, names) in [(one, &names[..]), (five, &names), (one, &["www.example."])] {
+        let zone = ["--zone", "distributed.local.", "--cluster", cluster];
+        let mut lab = Lab::new(&[&zone[..], &["--forward", ". 10.8.0.1"]].concat());
+        let ways: Vec<_> = names.iter().flat_map(|name| every_way(name)).collect();
+        let mut most = 0;
+        for round in 0..3000 {
+            let (client, packet) = &ways[round * 7 % ways.len()];
+            lab.query(*client, packet);
+            lab.pass(Duration::from_millis(1));
+            most = most.max(lab.engine.questions_in_flight());
+        }
+        assert!(most <= 2 * usize::from(WINDOWS), "{cluster}: {most}");
+        assert!(most > usize::from(WINDOWS), "with CD and without");
+        lab.pass(Duration::from_secs(3));
+        lab.take_answers();
+        lab.assert_idle();
+    }
+}
+
+#[test]
+fn u4_the_end_of_many_chains_is_one_question() {
+    let mut lab = Lab::new(&TWO);
+    for n in 0..50 {
+        lab.udp(&query(n, &format!("s{n}.distributed.local.")).packet());
+        for asked in lab.take_asked() {
+            if asked.server.to_string().starts_with("10.8") {
+                let chain = format!("s{n}.cluster-a.local. 30 IN CNAME end.cluster-b.local.");
+                lab.reply(asked.link, &Reply::ok(&[&chain]).to(&asked.packet));
+            } else if !asked.packet.windows(4).any(|name| name == b"\x03end") {
+                lab.reply(asked.link, &Reply::rcode(Rcode::NXDOMAIN).to(&asked.packet));
+            }
+        }
+        assert!(lab.engine.questions_in_flight() <= usize::from(WINDOWS));
+    }
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.take_answers().len(), 50);
+    lab.assert_idle();
+}
+
+#[test]
+fn u4_five_thousand_wait_for_one_answer_and_get_it_in_turn() {
+    let mut lab = Lab::new(&ONE_CLUSTER);
+    for n in 0..5000u64 {
+        lab.query(from(n, Transport::Udp), &query(n as u16, "s.distributed.local.").packet());
+    }
+    assert_eq!((lab.asked.len(), lab.engine.questions_in_flight()), (1, 1));
+    assert_eq!(lab.engine.queries_in_flight(), 5000);
+    answer_all(&mut lab, "x");
+    let mut answered = lab.take_answers().len();
+    assert!((1000..=1025).contains(&answered), "{answered}");
+    for _ in 0..4 {
+        lab.pass(Duration::from_millis(1));
+        let more = lab.take_answers().len();
+        assert!(more <= 1024, "{more}");
+        answered += more;
+    }
+    assert_eq!(answered, 5000);
+    lab.assert_idle();
+}
+
+const ONE_CLUSTER: [&str; 4] =
+    ["--zone", "distributed.local.", "--cluster", "cluster-a.local. a- 10.8.0.1"];
+
+#[test]
+fn u4_who_waits_for_anothers_answer_counts_among_the_queries_in_flight() {
+    for limit in [
+        &["--max-queries", "10", "--workers", "1"][..],
+        &["--max-queries-per-client", "10", "--workers", "1"],
+    ] {
+        let mut lab = Lab::new(&[&ONE_CLUSTER[..], limit].concat());
+        for n in 0..25 {
+            lab.udp(&query(n, "s.distributed.local.").packet());
+        }
+        let refused = lab.take_answers();
+        assert_eq!(refused.len(), 15, "{limit:?}");
+        let mut lines = refused.iter().flat_map(|answer| shown(&answer.packet));
+        assert!(lines.all(|line| line == "=> SERVFAIL" || line.is_empty()));
+        assert_eq!(lab.engine.questions_in_flight(), 1);
+        answer_all(&mut lab, "x");
+        assert_eq!(lab.take_answers().len(), 10);
+        // All of them have been counted out.
+        for n in 0..10 {
+            lab.udp(&query(n, "s.distributed.local.").packet());
+        }
+        assert!(lab.take_answers().is_empty());
+        answer_all(&mut lab, "x");
+        assert_eq!(lab.take_answers().len(), 10);
+        lab.assert_idle();
+    }
 }
