@@ -77,6 +77,15 @@ impl Engine {
         let waiting = gather.subs().iter().filter(|sub| sub.progress == Progress::Waiting);
         gather.waiting = waiting.count();
         self.count_windows(index, 0);
+        self.count_memory(index);
+    }
+
+    /// Counts what a query in flight takes now.
+    pub(super) fn count_memory(&mut self, index: u32) {
+        let gather = &mut self.gathers[index as usize];
+        let octets = gather.octets();
+        self.memory.changed(gather.counted, octets);
+        gather.counted = octets;
     }
 
     /// Says of the sub-questions from `first` on where they are counted.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gather, Lingers, Phase};
+use super::memory::PLACES;
 use super::merge::{Completeness, Merged};
 use super::outbox::Outbox;
 use super::sub::Progress;
@@ -142,8 +143,22 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         gather.live = false;
         gather.plan = self.plan.clone();
+        let octets = gather.octets();
+        let counted = std::mem::replace(&mut gather.counted, octets);
+        if !self.memory.done(counted, octets) {
+            gather.give_back();
+            gather.counted = 0;
+        }
         self.wheel.cancel(index);
         self.free.push(index);
+    }
+
+    /// Gives back the places of many queries once none is in flight.
+    pub(super) fn give_back_places(&mut self) {
+        if self.free.len() == self.gathers.len() && self.gathers.len() > PLACES {
+            (self.gathers, self.free) = (Vec::new(), Vec::new());
+            self.memory.cleared();
+        }
     }
 
     /// Answers the client that a gather is for at the moment.

@@ -119,6 +119,8 @@ pub struct Gather {
     pub lingers: Option<Lingers>,
     /// Sub-questions still waiting.
     pub waiting: usize,
+    /// Octets of memory that it is counted with.
+    pub counted: usize,
     /// Its key among those that others may join.
     pub key: Key,
     subs: Vec<Sub>,
@@ -148,6 +150,7 @@ impl Gather {
             background: false,
             lingers: None,
             waiting: 0,
+            counted: 0,
             key: Key::default(),
             subs: Vec::new(),
             used: 0,
@@ -181,6 +184,13 @@ impl Gather {
         self.question.clear();
         self.question.extend_from_slice(asker.question);
         self.edns = asker.edns;
+    }
+
+    /// Gives back what can be had again.
+    pub fn give_back(&mut self) {
+        self.question = Vec::new();
+        (self.subs, self.used) = (Vec::new(), 0);
+        (self.waiters, self.used_waiters, self.answered) = (Vec::new(), 0, 0);
     }
 
     /// The type asked for.
@@ -308,12 +318,12 @@ impl Gather {
 
     /// Octets of memory it holds.
     pub fn octets(&self) -> usize {
-        let subs: usize = self
-            .subs
-            .iter()
-            .map(|sub| size_of::<Sub>() + sub.question.capacity() + sub.reply.capacity())
-            .sum();
-        let waiters = self.waiters.capacity() * size_of::<Waiter>();
+        let subs: usize =
+            self.subs.iter().map(|sub| sub.question.capacity() + sub.reply.capacity()).sum();
+        let subs = subs + self.subs.capacity() * size_of::<Sub>();
+        // A client's question is as long as ours.
+        let waiter = size_of::<Waiter>() + self.question.len();
+        let waiters = self.waiters.capacity() * waiter;
         size_of::<Gather>() + self.question.capacity() + subs + waiters
     }
 

@@ -32,6 +32,7 @@ mod ids;
 mod last_good;
 mod links;
 mod live;
+mod memory;
 pub mod merge;
 pub mod meters;
 mod note;
@@ -82,6 +83,7 @@ use gather::{Gather, LivePlan};
 use last_good::Journal;
 use links::{Links, Slot};
 use live::live;
+use memory::Memory;
 use merge::Merger;
 use meters::Meter;
 use rand::rngs::StdRng;
@@ -134,6 +136,7 @@ pub struct Engine {
     links: Links,
     gathers: Vec<Gather>,
     free: Vec<u32>,
+    memory: Memory,
     /// Questions in flight that others may join (U4).
     shared: HashMap<u64, u32, RandomState>,
     hasher: RandomState,
@@ -203,6 +206,7 @@ impl Engine {
             links,
             gathers: Vec::new(),
             free: Vec::new(),
+            memory: Memory::default(),
             shared: HashMap::with_hasher(shared),
             hasher: sharing,
             wheel: Wheel::default(),
@@ -268,6 +272,11 @@ impl Engine {
     /// Queries not answered yet, those that share another's fan-out included.
     pub fn queries_in_flight(&self) -> usize {
         self.gathers.len() - self.free.len() + self.sharing
+    }
+
+    /// Octets of memory that queries in flight take.
+    pub fn octets_in_flight(&self) -> usize {
+        self.memory.in_flight()
     }
 
     /// IDs in flight towards clusters: none when no query is.

@@ -132,7 +132,8 @@ impl Engine {
         }
         let settings = &self.plan.plan.settings;
         let own = settings.max_queries.div_ceil(settings.workers.get());
-        let full = self.queries_in_flight() >= own;
+        let workers = settings.workers.get();
+        let full = self.queries_in_flight() >= own || self.memory.is_full(workers);
         if full && self.answer_from_held(now, key, asker, route, out) {
             return;
         }
@@ -175,6 +176,7 @@ impl Engine {
             self.gathers.len() as u32 - 1
         });
         let gather = &mut self.gathers[index as usize];
+        self.memory.taken(gather.counted);
         gather.live = true;
         gather.background = false;
         gather.lingers = None;

@@ -164,6 +164,12 @@ impl Engine {
     /// The answer of this cluster.
     fn accept(&mut self, now: Time, came: Arrival<'_>, summary: reply::Summary, out: &mut Outbox) {
         let Arrival { index, n, attempt, packet, .. } = came;
+        let workers = self.plan.plan.settings.workers.get();
+        if self.memory.is_too_much(packet.len(), workers) {
+            self.counters.overloaded += 1;
+            self.settle(now, index, n, Progress::Failed(Failure::Overloaded), out);
+            return;
+        }
         let transport = self.links.transport(attempt.link);
         // A stream's first answer took a handshake as well; and what is asked
         // over TCP because it is large says nothing about the others.
@@ -182,8 +188,13 @@ impl Engine {
         }
         let sub = &mut self.gathers[index as usize].subs_mut()[n];
         sub.answered = Some(Source { at: now, server: server.addr, transport });
+        let before = sub.reply.capacity();
         sub.reply.clear();
         sub.reply.extend_from_slice(packet);
+        let grown = sub.reply.capacity() - before;
+        self.memory.changed(0, grown);
+        self.gathers[index as usize].counted += grown;
+        let sub = &self.gathers[index as usize].subs()[n];
         if !sub.unchanged {
             self.note_answer(now, index, n, summary);
         }

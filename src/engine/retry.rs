@@ -104,6 +104,7 @@ impl Engine {
             }
             self.reconsider(now, index, out);
         }
+        self.give_back_places();
     }
 
     /// Sends again, to the next server if there is one.

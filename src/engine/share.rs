@@ -65,6 +65,9 @@ impl Engine {
         if equal {
             gather.add_waiter(asker);
             self.sharing += 1;
+            let octets = size_of::<Waiter>() + asker.question.len();
+            self.memory.changed(0, octets);
+            gather.counted += octets;
             self.counters.shared += 1;
         }
         equal

@@ -1,0 +1,92 @@
+//! What is in flight is bounded in octets, whatever it is made of, and given
+//! back when nothing is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use allocation_counter::measure;
+use common::text::Question;
+use common::{Asked, Lab, client};
+use domain::base::iana::Rtype;
+use gathersrv::engine::Transport;
+use std::time::Duration;
+
+/// What a worker may have in flight, and as much again for what is beside: IDs
+/// that rest, timers, the laboratory.
+const MOST: i64 = 128 << 20;
+
+/// What is left when nothing is in flight.
+const REST: i64 = 16 << 20;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Eight clusters, and one worker.
+fn eight() -> Vec<String> {
+    let mut flags =
+        ["--zone", "z.", "--workers", "1", "--max-queries", "65536"].map(String::from).to_vec();
+    for n in 0..8 {
+        flags.extend(["--cluster".into(), format!("k{n}. {n}- 10.8.{n}.1")]);
+    }
+    flags
+}
+
+/// A name of more than 200 octets that nobody has asked for.
+fn long(n: u32) -> String {
+    let label = "x".repeat(60);
+    format!("n{n}.{label}.{label}.{label}.z.")
+}
+
+fn ask(lab: &mut Lab, n: u32) {
+    let question = Question { id: n as u16, ..Question::new(&long(n), Rtype::TXT) };
+    lab.query(client(Transport::Udp), &question.packet());
+}
+
+/// A reply of a kilobyte, so that every place for one comes to be used.
+fn kilobyte(asked: &Asked) -> Vec<u8> {
+    let mut end = 12;
+    while asked.packet[end] != 0 {
+        end += 1 + usize::from(asked.packet[end]);
+    }
+    let mut reply = asked.packet[..end + 5].to_vec();
+    reply[2] |= 0x84;
+    reply[6..12].copy_from_slice(&[0, 3, 0, 0, 0, 0]);
+    for n in 0..3 {
+        reply.extend(b"\xC0\x0C\0\x10\0\x01\0\0\0\x1E\0\xFF\xFE");
+        reply.extend([b'y' + n; 254]);
+    }
+    reply
+}
+
+#[test]
+fn sixteen_thousand_a_second_to_eight_silent_clusters_stay_in_bounds() {
+    let flags = eight();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut lab = Lab::new(&flags);
+    let mut n = 0;
+    let used = measure(|| {
+        for second in 0..3 {
+            for _ in 0..1000 {
+                for _ in 0..16 {
+                    n += 1;
+                    ask(&mut lab, n);
+                }
+                // At first they answer, in the end they do not.
+                for asked in lab.take_asked().iter().filter(|_| second < 1) {
+                    lab.reply(asked.link, &kilobyte(asked));
+                }
+                lab.take_answers();
+                lab.pass(MS);
+            }
+        }
+    });
+    assert!((used.bytes_max as i64) < MOST, "{used:?}");
+    let rest = measure(|| {
+        lab.pass(Duration::from_secs(10));
+        lab.take_asked();
+        lab.take_answers();
+    });
+    let left = used.bytes_current + rest.bytes_current;
+    assert!(left < REST, "{left}");
+    assert_eq!(lab.engine.octets_in_flight(), 0);
+    lab.assert_idle();
+}
