@@ -196,6 +196,7 @@ impl Harness {
                 local: None,
                 transport: if small { Transport::Udp } else { Transport::Tcp },
                 socket: 0,
+                proven: false,
             },
             now: Time::from_micros(1),
             step,

@@ -67,6 +67,8 @@ pub struct Ledger {
     pub holding: Holding,
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
+    /// Answers over UDP that found no room to be sent.
+    pub unsent: u64,
     /// Questions for no zone or forward.
     pub stray: Meter,
     /// What all zones, forwards and stray questions have come to so far: also of
@@ -249,10 +251,14 @@ impl Ledger {
             self.accounts[place].meter.add(before, meter);
             self.totals.add(before, meter);
         }
-        let (counters, stray, evictions, turned_away) = match before {
-            Some(WorkerVitals { engine, turned_away, .. }) => {
-                (engine.counters, engine.stray.clone(), engine.kept.evictions, *turned_away)
-            }
+        let (counters, stray, evictions, turned_away, unsent) = match before {
+            Some(WorkerVitals { engine, turned_away, unsent, .. }) => (
+                engine.counters,
+                engine.stray.clone(),
+                engine.kept.evictions,
+                *turned_away,
+                *unsent,
+            ),
             None => Default::default(),
         };
         self.counters.add(&counters, &engine.counters);
@@ -262,6 +268,7 @@ impl Ledger {
         // All workers share one store: the latest copy counts.
         self.holding = engine.holding;
         self.turned_away += worker.turned_away.saturating_sub(turned_away);
+        self.unsent += worker.unsent.saturating_sub(unsent);
         let gauges = &mut self.gauges;
         gauges.workers += 1;
         gauges.queries_in_flight += engine.queries_in_flight;
@@ -293,7 +300,8 @@ pub(super) mod tests {
     /// Asks for the SOA of a zone of one letter, which needs no cluster.
     fn ask(engine: &mut Engine, zone: u8, times: usize) {
         let addr = "192.0.2.1:5353".parse().unwrap();
-        let client = Client { addr, local: None, transport: Transport::Udp, socket: 0 };
+        let client =
+            Client { addr, local: None, transport: Transport::Udp, socket: 0, proven: false };
         let packet = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, zone, 0, 0, 6, 0, 1];
         for _ in 0..times {
             engine.on_query(Time::default(), client, &packet, &mut Outbox::default());
@@ -302,7 +310,7 @@ pub(super) mod tests {
 
     pub fn vitals(worker: usize, engine: &Engine) -> WorkerVitals {
         let engine = engine.vitals(Time::default());
-        WorkerVitals { worker, engine, connections: [1, 0], turned_away: 0 }
+        WorkerVitals { worker, engine, connections: [1, 0], turned_away: 0, unsent: 0 }
     }
 
     fn queries(ledger: &Ledger, zone: &str) -> Option<u64> {

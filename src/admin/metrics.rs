@@ -312,6 +312,11 @@ impl Exposition {
             ("servers_taken_out", "Times a server was taken out", c.taken_out),
             ("probes", "Probes of servers that are out or idle", c.probes),
             (
+                "unsent",
+                "Answers over UDP that found no room in a listener's buffer",
+                self.ledger.unsent,
+            ),
+            (
                 "connections_turned_away",
                 "Connections closed at once: too many",
                 self.ledger.turned_away,

@@ -41,6 +41,8 @@ pub struct Client {
     pub transport: Transport,
     /// The caller's number for the socket or connection it asked on.
     pub socket: u64,
+    /// It has shown that it is where it says.
+    pub proven: bool,
 }
 
 /// An answer to a client.

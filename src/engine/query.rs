@@ -61,6 +61,7 @@ impl Engine {
     fn on_question(&mut self, now: Time, client: Client, query: &Query<'_>, out: &mut Outbox) {
         let mut edns = granted(client, query.edns);
         let proven = self.take_cookie(now, client, query.cookie, &mut edns);
+        let client = Client { proven, ..client };
         let (header, question) = (query.header, query.question);
         let asker = Asker { client, came: now, header, question, edns };
         if self.is_stranger(client) {

@@ -28,11 +28,6 @@ const DATAGRAM: usize = 4096;
 /// wants it.
 const CONTROL_WORDS: usize = 8;
 
-/// How long a full socket buffer is waited for before the rest of a batch is
-/// given up, in milliseconds. The kernel empties it in microseconds unless the
-/// interface itself is stuck.
-const FULL_WAIT_MS: i32 = 10;
-
 type Control = [u64; CONTROL_WORDS];
 
 /// Receives datagrams.
@@ -207,7 +202,7 @@ pub struct Parcel {
 pub struct Sent {
     /// Datagrams the kernel took.
     pub taken: usize,
-    /// Datagrams it would not take.
+    /// Datagrams it would not take, whatever one does.
     pub lost: usize,
     /// An earlier datagram of this connected socket met an ICMP error.
     pub refused: bool,
@@ -235,9 +230,11 @@ impl Default for Outlet {
 }
 
 impl Outlet {
-    /// Sends all parcels, whose octets are in `buffer`. What the kernel takes
-    /// only in part is sent on; a parcel that it will not take at all is
-    /// counted, and does not keep the others.
+    /// Sends parcels, whose octets are in `buffer`, until all are sent or there is
+    /// no more room in the socket's buffer: those that were neither taken nor
+    /// lost are left, from the first of them on. What the kernel takes only in
+    /// part is sent on; a parcel that it will not take at all is counted, and
+    /// does not keep the others.
     pub fn send(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -254,8 +251,8 @@ impl Outlet {
             if count == 0 {
                 return sent;
             }
-            self.send_all(socket, count, &mut sent);
-            if count < BATCH {
+            let all = self.send_all(socket, count, &mut sent);
+            if count < BATCH || !all {
                 return sent;
             }
         }
@@ -280,11 +277,10 @@ impl Outlet {
         }
     }
 
-    /// Sends the first `count` parcels addressed. The buffer they point into is
-    /// borrowed by the only caller.
-    fn send_all(&mut self, socket: BorrowedFd<'_>, count: usize, sent: &mut Sent) {
+    /// Sends the first `count` parcels addressed; false if there was no room for
+    /// all. The buffer they point into is borrowed by the only caller.
+    fn send_all(&mut self, socket: BorrowedFd<'_>, count: usize, sent: &mut Sent) -> bool {
         let mut done = 0;
-        let mut waited = false;
         let mut refused = 0;
         while done < count {
             // SAFETY: headers `done..count` were set by `address` to buffers
@@ -300,7 +296,6 @@ impl Outlet {
             if taken > 0 {
                 done += taken as usize;
                 sent.taken += taken as usize;
-                waited = false;
                 continue;
             }
             let error = io::Error::last_os_error();
@@ -314,24 +309,26 @@ impl Outlet {
                     refused += 1;
                     sent.refused = true;
                 }
-                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
-                    waited = true;
-                    wait_writable(socket);
-                }
-                // A parcel that cannot be sent (no route, filtered): the next.
+                Some(libc::EAGAIN) => return false,
+                // A parcel that cannot be sent (no route, filtered, the
+                // interface's queue is full): the next.
                 _ => {
                     done += 1;
                     sent.lost += 1;
                 }
             }
         }
+        true
     }
 }
 
-fn wait_writable(socket: BorrowedFd<'_>) {
+/// Whether less than half of a datagram socket's buffer waits to be sent: that is
+/// what Linux calls writable.
+pub fn is_half_empty(socket: BorrowedFd<'_>) -> bool {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one valid pollfd, and a count of one.
-    unsafe { libc::poll(&raw mut poll, 1, FULL_WAIT_MS) };
+    // SAFETY: one valid pollfd, and a count of one; it does not wait.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLOUT != 0
 }
 
 fn write_addr(space: &mut libc::sockaddr_storage, addr: SocketAddr) -> libc::socklen_t {

@@ -55,7 +55,8 @@ fn take_queries(
         // any other that is.
         let Some(addr) = datagram.from else { continue };
         let local = if wildcard { datagram.local } else { None };
-        let client = Client { addr, local, transport: Transport::Udp, socket: listener };
+        let client =
+            Client { addr, local, transport: Transport::Udp, socket: listener, proven: false };
         if worker.engine.on_query(now, client, datagram.octets, &mut worker.outbox) {
             worker.taps.query(now, client, datagram.octets);
         }

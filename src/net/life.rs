@@ -4,11 +4,12 @@
 use super::alarm::Alarm;
 use super::batch::watch;
 use super::limits::ConnectionLimits;
+use super::proven::Proven;
 use super::pulse::Beat;
 use super::roster::Inquiry;
 use super::sockets::{Opened, Service};
 use super::tell::Teller;
-use super::worker::{Served, Shared, Worker, flush_rounds, keep_time};
+use super::worker::{Served, Shared, Worker, flush_rounds, keep_time, send_put_off};
 use super::{datagrams, streams};
 use crate::engine::{Common, Engine};
 use crate::tell::Reporter;
@@ -85,6 +86,8 @@ pub struct Birth {
     pub stages: watch::Receiver<Stage>,
     /// How many TCP clients there may be.
     pub limits: Arc<ConnectionLimits>,
+    /// Clients that are known to be where they say.
+    pub proven: Arc<Proven>,
     /// Raised by a panic.
     pub alarm: Alarm,
 }
@@ -111,7 +114,7 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
         .build_local(tokio::runtime::LocalOptions::default())?;
     let entered = runtime.enter();
     let Birth { number, served, seed, common, epoch, reporter, listeners: opened, .. } = birth;
-    let Birth { orders, stages, limits, alarm, .. } = birth;
+    let Birth { orders, stages, limits, proven, alarm, .. } = birth;
     let mut listeners = Vec::new();
     let mut accepting = Vec::new();
     for socket in opened {
@@ -126,7 +129,7 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
     let sockets = listeners.iter().map(|(socket, _)| socket.clone()).collect();
     let taps = served.taps.clone();
     let engine = Engine::in_daemon(served.plan.clone(), seed, common);
-    let mut worker = Worker::new(engine, epoch, served, sockets);
+    let mut worker = Worker::new(engine, epoch, served, sockets, &proven);
     worker.number = number;
     worker.alarm = alarm.clone();
     worker.teller = Teller::to(reporter);
@@ -135,6 +138,7 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
     let lasting = vec![
         alarm.spawn(keep_time(shared.clone())),
         alarm.spawn(flush_rounds(shared.clone())),
+        alarm.spawn(send_put_off(shared.clone())),
         alarm.spawn(take_orders(shared.clone(), orders)),
     ];
     let mut letting_in = Vec::new();
@@ -144,7 +148,8 @@ pub fn begin(birth: Birth) -> io::Result<Life> {
     }
     for (socket, tls) in accepting {
         let (limits, stages) = (limits.clone(), stages.clone());
-        let hall = streams::Hall { shared: shared.clone(), limits, stages, tls };
+        let proven = proven.clone();
+        let hall = streams::Hall { shared: shared.clone(), limits, proven, stages, tls };
         letting_in.push(alarm.spawn(streams::accept(hall, socket)));
     }
     drop(entered);
@@ -228,6 +233,7 @@ mod tests {
             orders: taken,
             stages,
             limits: Arc::new(ConnectionLimits::new(10)),
+            proven: Arc::default(),
             alarm: Alarm::new(end, 7),
         });
         let Life { runtime, shared, .. } = life.unwrap();

@@ -19,6 +19,7 @@
 mod alarm;
 pub mod batch;
 mod datagrams;
+mod egress;
 mod files;
 pub mod frames;
 mod handed;
@@ -29,6 +30,7 @@ mod limits;
 mod mailbox;
 mod manager;
 mod once;
+mod proven;
 mod pulse;
 pub mod roster;
 mod running;

@@ -9,6 +9,7 @@ use crate::engine::{Client, Engine, Transport};
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Asks what a client would have asked; returns the answer, and how it came
@@ -28,8 +29,13 @@ pub fn ask(
         .build_local(tokio::runtime::LocalOptions::default())
         .map_err(CannotRun::start)?;
     runtime.block_on(async {
-        let shared: Shared =
-            Rc::new(RefCell::new(Worker::new(engine, Instant::now(), served, Vec::new())));
+        let shared: Shared = Rc::new(RefCell::new(Worker::new(
+            engine,
+            Instant::now(),
+            served,
+            Vec::new(),
+            &Arc::default(),
+        )));
         let timer = tokio::task::spawn_local(keep_time(shared.clone()));
         let flusher = tokio::task::spawn_local(flush_rounds(shared.clone()));
         let mailbox = {
@@ -37,7 +43,7 @@ pub fn ask(
             let worker = &mut *worker;
             let (socket, mailbox) = worker.open_stream();
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let client = Client { addr, local: None, transport, socket };
+            let client = Client { addr, local: None, transport, socket, proven: false };
             let now = worker.now();
             worker.engine.on_query(now, client, packet, &mut worker.outbox);
             worker.flush(&shared);

@@ -29,6 +29,8 @@ pub struct WorkerVitals {
     pub connections: [usize; 2],
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
+    /// Answers over UDP that found no room to be sent.
+    pub unsent: u64,
 }
 
 /// A question to a worker.
@@ -51,6 +53,7 @@ impl Inquiry {
             engine: worker.engine.vitals(now),
             connections: worker.connections,
             turned_away: worker.turned_away,
+            unsent: worker.unsent(),
         });
     }
 }

@@ -10,6 +10,7 @@ use super::alarm::Alarm;
 use super::leave::Place;
 use super::life::{self, Order, Stage};
 use super::limits::ConnectionLimits;
+use super::proven::Proven;
 use super::pulse::Pulse;
 use super::roster::Roster;
 use super::sockets::{self, Entrance, Listener, Opened, Service};
@@ -49,6 +50,7 @@ pub struct Running {
     /// Those that have been told to end.
     ending: Vec<Group>,
     limits: Arc<ConnectionLimits>,
+    proven: Arc<Proven>,
     common: Common,
     epoch: Instant,
     roster: Roster,
@@ -89,6 +91,7 @@ impl Running {
         let (end, ended) = mpsc::unbounded_channel();
         let limits = Arc::new(ConnectionLimits::new(files::left_for_clients(plans)));
         let (common, epoch) = (fresh_common()?, Instant::now());
+        let proven = Arc::default();
         let (groups, ending, roster) = (Vec::new(), Vec::new(), Roster::default());
         let shared = entrance.take_over;
         let desk = Desk::open().map_err(CannotRun::start)?;
@@ -97,6 +100,7 @@ impl Running {
             groups,
             ending,
             limits,
+            proven,
             common,
             epoch,
             roster,
@@ -252,6 +256,7 @@ impl Running {
                 orders,
                 stages: stages.clone(),
                 limits: self.limits.clone(),
+                proven: self.proven.clone(),
                 alarm: Alarm::new(self.end.clone(), number),
             };
             let guard = birth.alarm.guard();

@@ -10,6 +10,7 @@ use super::frames;
 use super::life::Stage;
 use super::limits::{ConnectionLimits, Patience, Permit};
 use super::mailbox::Mailbox;
+use super::proven::Proven;
 use super::worker::Shared;
 use crate::engine::{Client, Transport};
 use bytes::BytesMut;
@@ -37,6 +38,8 @@ pub struct Hall {
     pub shared: Shared,
     /// How many there may be.
     pub limits: Arc<ConnectionLimits>,
+    /// Clients that are known to be where they say.
+    pub proven: Arc<Proven>,
     /// Whether queries are still taken.
     pub stages: watch::Receiver<Stage>,
     /// Queries come over TLS.
@@ -81,6 +84,7 @@ pub async fn accept(hall: Hall, listener: TcpListener) {
 
 async fn serve(hall: Hall, stream: TcpStream, addr: SocketAddr, _permit: Permit) {
     let _ = stream.set_nodelay(true);
+    hall.proven.note(addr.ip(), Instant::now().into_std());
     let own = stream.local_addr().ok();
     if !hall.tls {
         return Conversation::begin(hall, addr, own, Transport::Tcp).hold(stream).await;
@@ -112,7 +116,7 @@ impl Conversation {
             worker.taps.stream_opened(socket, own);
             (socket, mailbox)
         };
-        let client = Client { addr, local: None, transport, socket };
+        let client = Client { addr, local: None, transport, socket, proven: true };
         Conversation { hall, client, mailbox, input: BytesMut::new(), begun: None }
     }
 

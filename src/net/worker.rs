@@ -8,9 +8,11 @@
 
 use super::alarm::Alarm;
 use super::batch::{Inbox, Outlet, Parcel, watch};
+use super::egress::{Egress, PAUSE};
 use super::keys::{KeyError, Keys};
 use super::limits::Most;
 use super::mailbox::{Mailbox, Unread};
+use super::proven::Proven;
 use super::sockets;
 use super::taps::Taps;
 use super::tell::Teller;
@@ -72,7 +74,7 @@ pub struct Worker {
     pub inbox: Inbox,
     outlet: Outlet,
     start: Instant,
-    listeners: Vec<Rc<AsyncFd<UdpSocket>>>,
+    listeners: Vec<Egress>,
     links: Vec<Option<Link>>,
     /// Where answers to TCP clients go.
     pub streams: HashMap<u64, Rc<Mailbox>>,
@@ -81,6 +83,8 @@ pub struct Worker {
     armed: Option<Time>,
     timer: Rc<Notify>,
     due: Rc<Notify>,
+    /// Answers had no room.
+    put_off: Rc<Notify>,
     /// Raised by a panic in one of its tasks.
     pub alarm: Alarm,
     /// What the log is told.
@@ -127,6 +131,7 @@ impl Worker {
         start: Instant,
         served: Served,
         listeners: Vec<Rc<AsyncFd<UdpSocket>>>,
+        proven: &Arc<Proven>,
     ) -> Self {
         let places = listeners.iter().map(|socket| socket.get_ref().local_addr().ok()).collect();
         Worker {
@@ -136,13 +141,14 @@ impl Worker {
             outlet: Outlet::default(),
             start,
             next_stream: listeners.len() as u64,
-            listeners,
+            listeners: listeners.into_iter().map(|s| Egress::new(s, proven.clone())).collect(),
             links: Vec::new(),
             streams: HashMap::new(),
             trouble: Vec::new(),
             armed: None,
             timer: Rc::new(Notify::new()),
             due: Rc::new(Notify::new()),
+            put_off: Rc::new(Notify::new()),
             alarm: Alarm::default(),
             teller: Teller::default(),
             taps: Taps::new(places),
@@ -301,7 +307,8 @@ impl Worker {
                         from: None,
                     });
                     let sent = self.outlet.send(socket.get_ref().as_fd(), octets, parcels);
-                    if sent.refused || sent.lost > 0 {
+                    // What had no room is repeated as what was lost.
+                    if sent.refused || sent.taken < batch.len() {
                         self.trouble.push((link.id, LinkState::Refused));
                     }
                 }
@@ -322,19 +329,22 @@ impl Worker {
         for batch in answers.chunk_by(|a, b| a.client.socket == b.client.socket) {
             let Some(first) = batch.first() else { continue };
             let socket = first.client.socket;
-            if let Some(listener) = self.listeners.get(socket as usize) {
-                let parcels = batch.iter().map(|answer| Parcel {
-                    octets: answer.octets.clone(),
-                    to: Some(answer.client.addr),
-                    from: answer.client.local,
-                });
-                self.outlet.send(listener.get_ref().as_fd(), octets, parcels);
+            if let Some(listener) = self.listeners.get_mut(socket as usize) {
+                listener.send(&mut self.outlet, octets, batch);
+                if listener.is_waiting() {
+                    self.put_off.notify_one();
+                }
             } else if let Some(mailbox) = self.streams.get(&socket) {
                 for answer in batch {
                     mailbox.put(&octets[answer.octets.clone()]);
                 }
             }
         }
+    }
+
+    /// Answers that clients were not given, because there was no room for them.
+    pub fn unsent(&self) -> u64 {
+        self.listeners.iter().map(Egress::dropped).sum()
     }
 
     fn close_links(&mut self) {
@@ -355,6 +365,23 @@ pub async fn flush_rounds(shared: Shared) {
     loop {
         due.notified().await;
         shared.borrow_mut().flush(&shared);
+    }
+}
+
+/// Sends answers that had no room when they were due.
+pub async fn send_put_off(shared: Shared) {
+    let put_off = shared.borrow().put_off.clone();
+    loop {
+        put_off.notified().await;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let mut worker = shared.borrow_mut();
+            let Worker { listeners, outlet, .. } = &mut *worker;
+            listeners.iter_mut().for_each(|listener| listener.try_again(outlet));
+            if !listeners.iter().any(Egress::is_waiting) {
+                break;
+            }
+        }
     }
 }
 

@@ -79,7 +79,13 @@ pub struct Lab {
 }
 
 pub fn client(transport: Transport) -> Client {
-    Client { addr: "192.0.2.1:5353".parse().unwrap(), local: None, transport, socket: 0 }
+    Client {
+        addr: "192.0.2.1:5353".parse().unwrap(),
+        local: None,
+        transport,
+        socket: 0,
+        proven: false,
+    }
 }
 
 impl Lab {

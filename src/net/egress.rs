@@ -1,0 +1,170 @@
+//! Answers out of one listener, by datagram, without ever waiting.
+//!
+//! What a socket has sent stays in its buffer until the network has it. A
+//! neighbour that does not exist never takes its answers: the kernel keeps them
+//! for seconds, while it looks for the neighbour, and whoever forges the source
+//! of a few hundred queries a second fills the buffer with them. So half of the
+//! buffer is for clients that have shown where they are, by a cookie or over
+//! TCP. What has no room is put off for a moment, and then dropped.
+
+use super::batch::{Outlet, Parcel, is_half_empty};
+use super::proven::Proven;
+use crate::engine::{Answer, Client};
+use std::collections::VecDeque;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+
+/// What the kernel counts for a datagram beside its octets, at most.
+const OVERHEAD: usize = 1280;
+
+/// What is put off is tried again after so long, ...
+pub const PAUSE: Duration = Duration::from_millis(1);
+
+/// ... and dropped after this: who asked will have asked again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Octets that may be put off. More would be late anyway.
+const MOST: usize = 256 * 1024;
+
+struct PutOff {
+    client: Client,
+    octets: Vec<u8>,
+    since: Instant,
+}
+
+/// The way out of a listener.
+pub struct Egress {
+    socket: Rc<AsyncFd<UdpSocket>>,
+    proven: Arc<Proven>,
+    /// Octets, as the kernel counts them, sent between two looks at the buffer:
+    /// a quarter of it.
+    stride: usize,
+    /// Sent since the last look.
+    since: usize,
+    /// The buffer was more than half full then.
+    pressed: bool,
+    put_off: VecDeque<PutOff>,
+    octets: usize,
+    /// Answers dropped.
+    dropped: u64,
+}
+
+fn parcel(client: Client, octets: std::ops::Range<usize>) -> Parcel {
+    Parcel { octets, to: Some(client.addr), from: client.local }
+}
+
+impl Egress {
+    /// For one socket.
+    pub fn new(socket: Rc<AsyncFd<UdpSocket>>, proven: Arc<Proven>) -> Self {
+        let buffer = socket2::SockRef::from(socket.get_ref()).send_buffer_size().unwrap_or(0);
+        Egress {
+            socket,
+            proven,
+            stride: buffer / 4,
+            since: 0,
+            pressed: false,
+            put_off: VecDeque::new(),
+            octets: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Something is to be tried again.
+    pub fn is_waiting(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Answers dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Sends answers whose octets are in `buffer`.
+    pub fn send(&mut self, outlet: &mut Outlet, buffer: &[u8], mut answers: &[Answer]) {
+        while !answers.is_empty() {
+            self.look();
+            if self.pressed {
+                return self.send_under_pressure(outlet, buffer, answers);
+            }
+            let mut cost = 0;
+            let fits = |answer: &&Answer| {
+                let fits = self.since + cost <= self.stride;
+                cost += answer.octets.len() + OVERHEAD;
+                fits
+            };
+            let count = answers.iter().take_while(fits).count().max(1);
+            self.since += cost;
+            let (now, later) = answers.split_at(count);
+            let parcels = now.iter().map(|answer| parcel(answer.client, answer.octets.clone()));
+            let sent = outlet.send(self.socket.get_ref().as_fd(), buffer, parcels);
+            let tried = sent.taken + sent.lost;
+            self.dropped += sent.lost as u64;
+            if tried < count {
+                self.pressed = true;
+                return self.send_under_pressure(outlet, buffer, &answers[tried..]);
+            }
+            answers = later;
+        }
+    }
+
+    /// Looks at the buffer when it is time to.
+    fn look(&mut self) {
+        if self.pressed || self.since > self.stride {
+            self.pressed = !is_half_empty(self.socket.get_ref().as_fd());
+            self.since = 0;
+        }
+    }
+
+    fn send_under_pressure(&mut self, outlet: &mut Outlet, buffer: &[u8], answers: &[Answer]) {
+        let now = Instant::now();
+        for answer in answers {
+            let client = answer.client;
+            if client.proven || self.proven.knows(client.addr.ip(), now) {
+                let parcels = std::iter::once(parcel(client, answer.octets.clone()));
+                let sent = outlet.send(self.socket.get_ref().as_fd(), buffer, parcels);
+                self.dropped += sent.lost as u64;
+                if sent.taken + sent.lost == 1 {
+                    continue;
+                }
+            }
+            let octets = buffer.get(answer.octets.clone()).unwrap_or_default();
+            if self.octets + octets.len() > MOST {
+                self.dropped += 1;
+                continue;
+            }
+            self.octets += octets.len();
+            self.put_off.push_back(PutOff { client, octets: octets.to_vec(), since: now });
+        }
+    }
+
+    /// Tries again what was put off.
+    pub fn try_again(&mut self, outlet: &mut Outlet) {
+        let now = Instant::now();
+        while let Some(first) = self.put_off.pop_front() {
+            let expired = now.saturating_duration_since(first.since) >= PATIENCE;
+            if !expired && !self.sends_again(outlet, &first) {
+                self.put_off.push_front(first);
+                return;
+            }
+            self.dropped += u64::from(expired);
+            self.octets -= first.octets.len();
+        }
+    }
+
+    /// Whether there was room for something that was put off.
+    fn sends_again(&mut self, outlet: &mut Outlet, answer: &PutOff) -> bool {
+        self.pressed = true;
+        self.look();
+        if self.pressed {
+            return false;
+        }
+        let parcels = std::iter::once(parcel(answer.client, 0..answer.octets.len()));
+        let sent = outlet.send(self.socket.get_ref().as_fd(), &answer.octets, parcels);
+        self.dropped += sent.lost as u64;
+        sent.taken + sent.lost == 1
+    }
+}
