@@ -286,3 +286,26 @@ fn u4_who_waits_for_anothers_answer_counts_among_the_queries_in_flight() {
         lab.assert_idle();
     }
 }
+
+#[test]
+fn q7_u4_clients_share_also_what_a_forward_leads_to() {
+    let mut lab = Lab::new(&[&ONE_CLUSTER[..], &["--forward", ". 192.0.2.53"]].concat());
+    lab.query(from(1, Transport::Udp), &query(1, "www.example.").packet());
+    let asked = lab.take_asked().remove(0);
+    let chain = "www.example. 60 IN CNAME s.distributed.local.";
+    lab.query(from(2, Transport::Udp), &query(2, "WWW.example.").packet());
+    lab.reply(asked.link, &Reply::ok(&[chain]).to(&asked.packet));
+    assert_eq!(lab.asked.len(), 1, "one question to the cluster");
+    lab.query(from(3, Transport::Tcp), &query(3, "www.EXAMPLE.").packet());
+    answer_all(&mut lab, "x");
+    let mut answers = lab.take_answers();
+    answers.sort_by_key(|answer| answer.client.socket);
+    let spelled = ["www.example.", "WWW.example.", "www.EXAMPLE."];
+    for (n, (answer, name)) in answers.iter().zip(spelled).enumerate() {
+        assert_eq!(answer.packet[..2], [0, n as u8 + 1]);
+        assert_eq!(common::text::question_of(&answer.packet), format!("{name} TXT"));
+        assert_eq!(shown(&answer.packet)[2], "s.distributed.local. 30 IN TXT \"x\"");
+    }
+    assert_eq!(answers.len(), 3);
+    lab.assert_idle();
+}

@@ -41,7 +41,7 @@ impl Engine {
         }
         self.note_unchanged(now, index);
         self.stand_in(now, index);
-        if self.follow(now, index, out) {
+        if self.follow(now, index, out) || self.goes_on_in_zone(now, index, out) {
             return;
         }
         if self.gathers[index as usize].phase == Phase::Prefixed && self.goes_on_plainly(now, index)
@@ -207,8 +207,14 @@ impl Engine {
     ) -> (OptRcode, Option<Merged>) {
         let gather = &self.gathers[index as usize];
         let Route::Zone(zone) = gather.route else {
-            return (self.relay(index, out), None);
+            let ours = gather.has_ours;
+            let rcode =
+                if ours { self.answer_without_ours(index, out) } else { self.relay(index, out) };
+            return (rcode, None);
         };
+        if gather.led.is_some() {
+            return (self.answer_led(now, index, out), None);
+        }
         let plan = gather.plan.clone();
         let zone = &plan.plan.zones[zone];
         let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut out.octets);

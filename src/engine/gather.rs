@@ -63,6 +63,19 @@ pub enum Phase {
     Plain,
 }
 
+/// A forward's answer that leads into a zone, whose part is the question of the
+/// query from then on (Q7).
+pub struct Led {
+    /// What the client asked.
+    pub question: Vec<u8>,
+    /// The forward's answer.
+    pub reply: Vec<u8>,
+    /// Where the CNAMEs are in it that lead to the query's question, in order.
+    pub links: Vec<usize>,
+    /// The forward.
+    pub route: Route,
+}
+
 /// Why clients that shared a query are not answered at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lingers {
@@ -104,6 +117,10 @@ pub struct Gather {
     pub plan: Rc<LivePlan>,
     /// Where it was routed.
     pub route: Route,
+    /// The forward's answer that led to this question.
+    pub led: Option<Box<Led>>,
+    /// The forward's answer has records about names of our zones.
+    pub has_ours: bool,
     /// How it is being asked.
     pub phase: Phase,
     /// When it began.
@@ -143,6 +160,8 @@ impl Gather {
             edns: None,
             plan,
             route: Route::Zone(0),
+            led: None,
+            has_ours: false,
             phase: Phase::Plain,
             started: Time::default(),
             deadline: Time::default(),
@@ -293,7 +312,8 @@ impl Gather {
         self.client = waiter.client;
         self.came = waiter.came;
         self.header = waiter.header;
-        std::mem::swap(&mut self.question, &mut waiter.question);
+        let question = self.led.as_mut().map_or(&mut self.question, |led| &mut led.question);
+        std::mem::swap(question, &mut waiter.question);
         self.edns = waiter.edns;
         true
     }
@@ -324,7 +344,8 @@ impl Gather {
         // A client's question is as long as ours.
         let waiter = size_of::<Waiter>() + self.question.len();
         let waiters = self.waiters.capacity() * waiter;
-        size_of::<Gather>() + self.question.capacity() + subs + waiters
+        let led = self.led.as_ref().map_or(0, |led| led.reply.capacity());
+        size_of::<Gather>() + self.question.capacity() + subs + waiters + led
     }
 
     /// When something has to happen next.

@@ -22,6 +22,7 @@ mod admit;
 mod ask;
 mod cookies;
 mod counters;
+mod entangled;
 pub mod explain;
 mod finish;
 mod follow;

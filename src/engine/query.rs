@@ -181,6 +181,7 @@ impl Engine {
         gather.live = true;
         gather.background = false;
         gather.lingers = None;
+        (gather.led, gather.has_ours) = (None, false);
         gather.key = key;
         gather.set_asker(asker);
         gather.plan = self.plan.clone();

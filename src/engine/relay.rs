@@ -25,8 +25,9 @@ struct Cut {
     extended_rcode: u8,
 }
 
-/// Keeps whole records up to `room` octets, and none from the OPT record on:
-/// what stands behind it is additional, and optional.
+/// Keeps whole records up to `room` octets, and none from the OPT record on, or
+/// another meta type (RFC 6895, 3.1): what stands behind it is additional, and
+/// optional, and a TSIG is about a message that was another (RFC 8945, 5.1).
 fn cut(reply: &[u8], summary: &Summary, room: usize) -> Result<Cut, Malformed> {
     let mut cut = Cut { end: summary.records, counts: [0; 3], truncated: false, extended_rcode: 0 };
     let mut at = summary.records;
@@ -37,6 +38,8 @@ fn cut(reply: &[u8], summary: &Summary, room: usize) -> Result<Cut, Malformed> {
             at = next;
             if record.rtype == Rtype::OPT {
                 cut.extended_rcode = (record.raw_ttl >> 24) as u8;
+                open = false;
+            } else if matches!(record.rtype.to_int(), 128..=255) {
                 open = false;
             } else if open && next <= room {
                 cut.counts[section] += 1;

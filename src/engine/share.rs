@@ -58,7 +58,7 @@ impl Engine {
         let Some(&index) = self.shared.get(&key.share) else { return false };
         let gather = &mut self.gathers[index as usize];
         let equal = gather.live
-            && gather.route == route
+            && gather.led.as_ref().map_or(gather.route, |led| led.route) == route
             && Rc::ptr_eq(&gather.plan, &self.plan)
             && same_question(gather, asker, route)
             && now < gather.started + gather.behaviour().deadline / 2;
@@ -75,7 +75,8 @@ impl Engine {
 }
 
 fn same_question(gather: &Gather, asker: Asker<'_>, route: Route) -> bool {
-    let first = gather.asker();
+    let question = gather.led.as_ref().map_or(&gather.question, |led| &led.question);
+    let first = Asker { question, ..gather.asker() };
     // Type and class have no case to fold away: they are two octets each, and
     // letters among them are compared exactly.
     let fixed = |question: &[u8]| question.len().saturating_sub(4);

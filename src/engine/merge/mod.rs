@@ -166,7 +166,7 @@ pub enum Completeness {
 /// Merges answers, one at a time; its memory is used again for the next.
 pub struct Merger {
     names: Names,
-    compressor: Compressor,
+    pub(super) compressor: Compressor,
     hasher: RandomState,
     flat: FlatName,
     scratch: Scratch,
