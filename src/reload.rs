@@ -255,7 +255,7 @@ impl Reloader {
             let text = format!("the admin server stays as it was: {error}; SIGHUP tries again");
             told.line(Level::ERROR, "admin_unchanged", text);
         }
-        for text in plans.iter().flat_map(|served| run::warnings(&served.plan)) {
+        for text in plans.iter().flat_map(|served| served.plan.warnings.clone()) {
             told.line(Level::WARN, "config_warning", text);
         }
         Ok(())

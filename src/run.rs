@@ -209,7 +209,9 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     let handed = Handed::take()?;
     let written = written.listening(&handed.addresses());
     let read = read(&written)?;
-    read.plans.iter().flat_map(warnings).for_each(|warning| tracing::warn!("{warning}"));
+    for warning in read.plans.iter().flat_map(|plan| &plan.warnings) {
+        tracing::warn!("{warning}");
+    }
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
     let admin = AdminAt::of(&read.plans);
@@ -284,14 +286,6 @@ fn status(running: &Running, reloader: &Reloader) -> String {
 
 fn some(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// What an operator should know before the daemon serves.
-pub(crate) fn warnings(plan: &Plan) -> Vec<String> {
-    let open = plan.settings.listen.iter().find(|addr| addr.ip().is_unspecified());
-    let open = open
-        .map(|addr| format!("{addr} is every address of this host: whoever reaches it may ask"));
-    plan.warnings.iter().cloned().chain(open).collect()
 }
 
 fn check(written: Written) -> Result<(), Failure> {

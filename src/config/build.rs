@@ -2,7 +2,7 @@
 
 use super::plan::{Behaviour, Cluster, Forward, Plan, Settings, Zone};
 use super::server::{Server, ServerOptions};
-use super::{ConfigError, meetings, words};
+use super::{ConfigError, exposure, meetings, words};
 use crate::wire::name::Suffix;
 
 /// The most servers of one cluster or forward.
@@ -84,7 +84,8 @@ pub fn build(draft: Draft) -> Result<Plan, ConfigError> {
         .iter()
         .map(|zone| zone.clusters.iter().map(|(at, line)| format!("{at} '{line}'")).collect())
         .collect();
-    let warnings = meetings::check(&zones, &places)?;
+    let mut warnings = meetings::check(&zones, &places)?;
+    warnings.extend(exposure::check(&draft.settings, &forwards));
     Ok(Plan::new(draft.settings, zones, forwards, servers.0, warnings))
 }
 

@@ -6,6 +6,7 @@
 
 mod admin_at;
 mod build;
+mod exposure;
 mod index;
 mod meetings;
 mod plan;

@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn u1_a_stray_packet_now_and_then_is_no_attack() {
         let mut guard = Guard::default();
-        assert!((0..200).all(|n| !guard.suspect(ms(n * 4000))));
-        assert!(!guard.is_besieged(ms(800_000)));
+        assert!((0..200).all(|n| !guard.suspect(ms(n * 20_000))));
+        assert!(!guard.is_besieged(ms(4_000_000)));
     }
 
     #[test]

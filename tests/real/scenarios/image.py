@@ -111,9 +111,9 @@ def run(bed, check):
     check.same("over TCP as well", sorted(ask.ask(daemon, QUESTION, "SRV", tcp=True).answer),
                sorted(WHOLE[1]))
     status = pathlib.Path(f"/proc/{daemon.child.pid}/status").read_text()
-    check.same("as nobody, with no right", (re.search(r"Uid:\s+(\d+)", status)[1],
+    check.same("as a user of its own, with no right", (re.search(r"Uid:\s+(\d+)", status)[1],
                                            re.search(r"CapEff:\s+(\w+)", status)[1]),
-               ("65534", "0" * 16))
+               ("10053", "0" * 16))
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"http://{LOOPBACK}:{admin}/ready", timeout=5) as reply:
         check.same("/ready, as Kubernetes asks for it", reply.status, 200)

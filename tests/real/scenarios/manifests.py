@@ -126,7 +126,7 @@ def rights(objects):
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     container, = pod["containers"]
     may = {**pod.get("securityContext", {}), **container.get("securityContext", {})}
-    wanted = {"runAsNonRoot": True, "runAsUser": 65534, "allowPrivilegeEscalation": False,
+    wanted = {"runAsNonRoot": True, "runAsUser": 10053, "allowPrivilegeEscalation": False,
               "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
               "seccompProfile": {"type": "RuntimeDefault"}}
     found = [key for key, value in wanted.items() if may.get(key) != value]
