@@ -11,9 +11,9 @@ use domain::base::iana::Rtype;
 use gathersrv::engine::Transport;
 use std::time::Duration;
 
-/// What a worker may have in flight, and as much again for what is beside: IDs
+/// What a worker may have in flight, and half as much again for what is beside: IDs
 /// that rest, timers, the laboratory.
-const MOST: i64 = 128 << 20;
+const MOST: i64 = 144 << 20;
 
 /// What is left when nothing is in flight.
 const REST: i64 = 16 << 20;

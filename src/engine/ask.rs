@@ -17,7 +17,6 @@ use crate::wire::name::FlatName;
 use crate::wire::rewrite::push_outbound;
 use domain::base::HeaderSection;
 use smallvec::SmallVec;
-use std::hash::Hasher;
 
 /// A question on a stream is asked again, elsewhere or on a new connection,
 /// after this share of the deadline: two more fit.
@@ -26,17 +25,27 @@ const STREAM_SHARE: u32 = 4;
 /// Octets of the prefix to take off, and the label to take them from, if the
 /// name carries this cluster's prefix (Q4).
 fn strip(name: &FlatName, zone: &Zone, prefix: &[u8]) -> Option<(usize, usize)> {
-    let plain = name.first_plain(name.labels().checked_sub(zone.name.labels())?)?;
-    let start = name.label(plain).get(..prefix.len())?;
-    let longer = name.label(plain).len() > prefix.len();
-    (longer && start.eq_ignore_ascii_case(prefix)).then_some((plain, prefix.len()))
+    let plain = carrier(name, zone)?;
+    has_own(name.label(plain), prefix).then_some((plain, prefix.len()))
+}
+
+/// The label that a prefix would be in.
+fn carrier(name: &FlatName, zone: &Zone) -> Option<usize> {
+    name.first_plain(name.labels().checked_sub(zone.name.labels())?)
+}
+
+/// A label begins with this prefix, and is longer.
+fn has_own(label: &[u8], prefix: &[u8]) -> bool {
+    label.len() > prefix.len() && label[..prefix.len()].eq_ignore_ascii_case(prefix)
 }
 
 impl Engine {
     /// Whether the question in `self.name` carries some cluster's prefix.
     pub(super) fn has_prefix(&self, zone: usize) -> bool {
         let zone = &self.plan.plan.zones[zone];
-        zone.clusters.iter().any(|cluster| strip(&self.name, zone, &cluster.prefix).is_some())
+        let Some(carrier) = carrier(&self.name, zone) else { return false };
+        let label = self.name.label(carrier);
+        zone.clusters.iter().any(|cluster| has_own(label, &cluster.prefix))
     }
 
     /// Makes the sub-questions of a round. The question's name is in
@@ -80,12 +89,14 @@ impl Engine {
         self.count_memory(index);
     }
 
-    /// Counts what a query in flight takes now.
+    /// Counts what a query in flight takes, if that is more than before.
     pub(super) fn count_memory(&mut self, index: u32) {
         let gather = &mut self.gathers[index as usize];
-        let octets = gather.octets();
-        self.memory.changed(gather.counted, octets);
-        gather.counted = octets;
+        let octets = gather.octets_needed();
+        if octets > gather.counted {
+            self.memory.changed(gather.counted, octets);
+            gather.counted = octets;
+        }
     }
 
     /// Says of the sub-questions from `first` on where they are counted.
@@ -101,7 +112,7 @@ impl Engine {
                     let mut name = SmallVec::<[u8; 64]>::from_slice(&sub.name()[..own]);
                     name.make_ascii_lowercase();
                     let qtype = gather.asker().qtype();
-                    windows::question(&self.hasher, &name, qtype, cd).finish()
+                    windows::question(&self.hasher, &name, qtype, cd)
                 }
                 _ => key,
             };
@@ -277,10 +288,9 @@ impl Engine {
         let links = &self.links;
         let is_datagram = |attempt: &Attempt| !links.transport(attempt.link).is_stream();
         let own = sub.attempts.iter().filter(|attempt| is_datagram(attempt)).count();
-        if own >= MOST_OF_ONE || links.windows.is_full(window) {
-            if let Some(place) = sub.attempts.iter().position(is_datagram) {
-                self.give_up_attempt(now, index, n, place, out);
-            }
+        let oldest = sub.attempts.iter().position(is_datagram);
+        if let Some(oldest) = oldest.filter(|_| own >= MOST_OF_ONE) {
+            self.give_up_attempt(now, index, n, oldest, out);
         }
         !self.links.windows.is_full(window)
     }

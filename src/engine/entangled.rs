@@ -24,7 +24,6 @@ use crate::wire::reply::Summary;
 use crate::wire::{HEADER_LEN, Malformed, rdata, record};
 use domain::base::HeaderSection;
 use domain::base::iana::{ExtendedErrorCode, OptRcode, Rtype};
-use std::hash::Hasher;
 
 /// As long as any chain may be, in the forward's answer and in ours together.
 const MAX_CHAIN: usize = 11;
@@ -229,7 +228,7 @@ impl Engine {
             target.as_slice()[..target.as_slice().len() - zone_name.as_slice().len()].to_vec();
         relative.make_ascii_lowercase();
         let (qtype, cd) = (gather.asker().qtype(), gather.header.cd());
-        let key = windows::question(&self.hasher, &relative, qtype, cd).finish();
+        let key = windows::question(&self.hasher, &relative, qtype, cd);
         let prefixed = self.has_prefix(zone);
         let gather = &mut self.gathers[index as usize];
         gather.key.question = key;
@@ -304,7 +303,7 @@ impl Engine {
         let flags = Flags { rcode, aa, tc, ra: true, ad: false };
         let message = anew.message;
         let payload = settings.max_udp_payload;
-        let notes = &mut merger.notes;
+        let notes = &merger.notes;
         message.end(octets, &gather.header, flags, gather.edns, payload, notes);
         self.counters.truncated += u64::from(tc);
         gather.led = Some(led);
@@ -353,7 +352,7 @@ impl Engine {
         let flags = Flags { rcode, aa: theirs.header().aa(), tc, ra: true, ad: false };
         let message = anew.message;
         let payload = settings.max_udp_payload;
-        message.end(octets, &gather.header, flags, gather.edns, payload, &mut merger.notes);
+        message.end(octets, &gather.header, flags, gather.edns, payload, &merger.notes);
         rcode
     }
 }

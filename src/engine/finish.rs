@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::gather::{Gather, Lingers, Phase};
-use super::memory::PLACES;
+use super::memory::{EXACTLY, PLACES};
 use super::merge::{Completeness, Merged};
 use super::outbox::Outbox;
 use super::sub::Progress;
@@ -143,9 +143,12 @@ impl Engine {
         let gather = &mut self.gathers[index as usize];
         gather.live = false;
         gather.plan = self.plan.clone();
-        let octets = gather.octets();
-        let counted = std::mem::replace(&mut gather.counted, octets);
-        if !self.memory.done(counted, octets) {
+        let counted = gather.counted;
+        if counted > EXACTLY {
+            // Large replies are not kept.
+            gather.counted = gather.octets();
+        }
+        if !self.memory.done(counted, gather.counted) {
             gather.give_back();
             gather.counted = 0;
         }

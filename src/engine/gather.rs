@@ -26,6 +26,8 @@ pub struct LivePlan {
     pub servers: Vec<usize>,
     /// What each zone's answers depend on.
     pub meanings: Vec<Meaning>,
+    /// A hash of each zone's name, which no route but it has.
+    pub zone_keys: Vec<u64>,
     /// The number of the next new meaning, so that none is used twice.
     pub next_meaning: u64,
     /// The zones' clusters, as last good answers know them.
@@ -98,6 +100,9 @@ pub struct Waiter {
     /// When it asked.
     pub came: Time,
 }
+
+/// Octets that a sub-question's name may have more than the client's.
+const SLACK: usize = 32;
 
 /// A query in flight.
 pub struct Gather {
@@ -243,6 +248,8 @@ impl Gather {
     /// Adds a sub-question for a cluster, reusing what an earlier query left.
     pub fn add_sub(&mut self, cluster: usize) -> &mut Sub {
         if self.used == self.subs.len() {
+            // There are as many as clusters, and they are large.
+            self.subs.reserve_exact(1);
             self.subs.push(Sub::new());
         }
         let sub = &mut self.subs[self.used];
@@ -334,6 +341,12 @@ impl Gather {
             Route::Zone(zone) => &self.plan.plan.zones[zone].clusters[cluster].servers,
             Route::Forward(forward) => &self.plan.plan.forwards[forward].servers,
         }
+    }
+
+    /// Octets of memory it needs at least, without replies.
+    pub fn octets_needed(&self) -> usize {
+        let sub = size_of::<Sub>() + self.question.len() + SLACK;
+        size_of::<Gather>() + self.question.len() + self.used * sub
     }
 
     /// Octets of memory it holds.

@@ -10,6 +10,7 @@ use super::meters::Meter;
 use super::probe;
 use crate::config::{Forward, OnMissing, Plan, Server, Zone};
 use crate::wire::name::Suffix;
+use ahash::RandomState;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -21,6 +22,7 @@ pub(super) fn live(
     plan: Arc<Plan>,
     enrolment: Arc<Enrolment>,
     before: Option<&LivePlan>,
+    hasher: &RandomState,
     links: &mut Links,
     baker: &Baker,
     own: &mut HashSet<[u8; 8]>,
@@ -35,7 +37,21 @@ pub(super) fn live(
     let (meanings, next_meaning) = meanings(&plan, before);
     let meters = meters(&plan, before);
     let longest_deadline = plan.longest_deadline();
-    Rc::new(LivePlan { plan, servers, meanings, next_meaning, enrolment, meters, longest_deadline })
+    let zone_keys = plan.zones.iter().map(|zone| {
+        let name = zone.name.as_slice().to_ascii_lowercase();
+        hasher.hash_one(&name)
+    });
+    let zone_keys = zone_keys.collect();
+    Rc::new(LivePlan {
+        plan,
+        servers,
+        meanings,
+        next_meaning,
+        zone_keys,
+        enrolment,
+        meters,
+        longest_deadline,
+    })
 }
 
 /// Everything that an answer of a zone, given again, depends on. A reload that

@@ -5,9 +5,10 @@
 //! what is not in use is given back but for a little.
 
 /// Octets of queries in flight, in all workers together: their questions and
-/// sub-questions, replies and clients that wait. Some 15,000 queries to eight
-/// silent clusters, with names of 200 octets.
-pub const IN_FLIGHT: usize = 64 << 20;
+/// sub-questions, replies and clients that wait. As many queries as
+/// `--max-queries` allows, if each asks one cluster; some 20,000 to eight silent
+/// ones, with names of 200 octets.
+pub const IN_FLIGHT: usize = 96 << 20;
 
 /// Replies larger than a datagram of ours are not taken above twice that.
 pub const LARGE: usize = 4096;
@@ -18,6 +19,9 @@ const SPARE: usize = 4 << 20;
 
 /// Queries of whose places in memory one worker never gives any back.
 pub const PLACES: usize = 1024;
+
+/// A query with more octets than this is counted exactly when it is done.
+pub const EXACTLY: usize = 16 << 10;
 
 /// Octets of memory of the queries of one worker.
 #[derive(Debug, Default)]
@@ -36,7 +40,7 @@ impl Memory {
 
     /// A reply of so many octets is too much.
     pub fn is_too_much(&self, octets: usize, workers: usize) -> bool {
-        octets > LARGE && self.in_flight + octets > 2 * IN_FLIGHT / workers.max(1)
+        self.in_flight + octets > 2 * IN_FLIGHT / workers.max(1)
     }
 
     /// A query in flight has grown, or shrunk.

@@ -201,7 +201,7 @@ impl Engine {
         let mut links = Links::new(rng, slots);
         let mut door = Door::new();
         let enrolment = common.last_good.enrol(&plan);
-        let plan = live(plan, enrolment, None, &mut links, &baker, &mut door.own);
+        let plan = live(plan, enrolment, None, &sharing, &mut links, &baker, &mut door.own);
         Engine {
             plan,
             links,
@@ -240,8 +240,9 @@ impl Engine {
         self.door.own.clear();
         self.hand_in();
         let enrolment = self.last_good.enrol(&plan);
-        let (before, links) = (self.plan.clone(), &mut self.links);
-        self.plan = live(plan, enrolment, Some(&before), links, &self.baker, &mut self.door.own);
+        let (before, hasher, links) = (self.plan.clone(), &self.hasher, &mut self.links);
+        let (baker, own) = (&self.baker, &mut self.door.own);
+        self.plan = live(plan, enrolment, Some(&before), hasher, links, baker, own);
         let mut gone = vec![true; self.links.servers.len()];
         for &server in &self.plan.servers {
             gone[server] = false;

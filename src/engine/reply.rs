@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::links::{LinkId, Slot};
+use super::memory::LARGE;
 use super::outbox::{Outbox, Transport};
 use super::sub::{Attempt, Failure, Progress, Source};
 use super::suspect::Vetted;
@@ -164,8 +165,8 @@ impl Engine {
     /// The answer of this cluster.
     fn accept(&mut self, now: Time, came: Arrival<'_>, summary: reply::Summary, out: &mut Outbox) {
         let Arrival { index, n, attempt, packet, .. } = came;
-        let workers = self.plan.plan.settings.workers.get();
-        if self.memory.is_too_much(packet.len(), workers) {
+        let workers = || self.plan.plan.settings.workers.get();
+        if packet.len() > LARGE && self.memory.is_too_much(packet.len(), workers()) {
             self.counters.overloaded += 1;
             self.settle(now, index, n, Progress::Failed(Failure::Overloaded), out);
             return;

@@ -225,14 +225,21 @@ impl Engine {
         out: &mut Outbox,
     ) {
         let deadline = self.gathers[index as usize].behaviour().deadline;
-        let sub = &mut self.gathers[index as usize].subs_mut()[n];
-        let server = sub.attempts[attempt].server;
-        if !sub.given_up.contains(&server) {
-            sub.given_up.push(server);
+        let server = self.gathers[index as usize].subs()[n].attempts[attempt].server;
+        if !self.was_given_up(index, n, server) {
+            if let Some(place) = self.place_of(index, n, attempt) {
+                self.gathers[index as usize].subs_mut()[n].given_up |= 1 << place;
+            }
             self.meter_silence(index, n, server);
             self.missed(now, server, deadline, out);
         }
         self.drop_attempt(now, index, n, attempt, out);
+    }
+
+    fn was_given_up(&self, index: u32, n: usize, server: usize) -> bool {
+        let given_up = self.gathers[index as usize].subs()[n].given_up;
+        let place = self.place_of_server(index, n, server);
+        place.is_some_and(|place| given_up & (1 << place) != 0)
     }
 
     /// The server did not understand the OPT record: without it, then.
@@ -366,7 +373,7 @@ impl Engine {
         }
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
-        let given_up = std::mem::take(&mut sub.given_up);
+        let given_up = sub.given_up;
         let answered = sub.answered.map(|source| source.server);
         let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
@@ -376,12 +383,15 @@ impl Engine {
             }
             self.links.release(now, attempt.link, attempt.id, out);
             let server = &self.links.servers[attempt.server];
+            if answered == Some(server.addr) {
+                continue;
+            }
             // It has had its time if the query has none left, or if another
             // server's answer came long after its own was due.
             let due = attempt.sent + server.rtt.wait(1, deadline);
             let counted = attempts[..place].iter().any(|other| other.server == attempt.server)
-                || given_up.contains(&attempt.server);
-            if !counted && answered != Some(server.addr) && (answered.is_none() || due <= now) {
+                || (given_up > 0 && self.was_given_up(index, n, attempt.server));
+            if !counted && (answered.is_none() || due <= now) {
                 self.meter_silence(index, n, attempt.server);
                 self.missed(now, attempt.server, deadline, out);
             }

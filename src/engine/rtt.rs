@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-/// Retransmit no sooner than this. A loaded server on a local network answers
+/// Retransmit no sooner than this, in microseconds. A loaded server on a local network answers
 /// in single milliseconds; asking it twice does not make it faster.
-const MIN_WAIT: Duration = Duration::from_millis(25);
+const MIN_WAIT: u64 = 25_000;
 
 /// A share of the deadline: the longest first wait for any server leaves room
 /// for two more tries.
-const LONGEST_SHARE: u32 = 4;
+const LONGEST_SHARE: u64 = 4;
 
 /// The same for a server never heard of: a packet lost just then must not cost
 /// the first answer its wholeness, and four tries fit.
-const UNKNOWN_SHARE: u32 = 8;
+const UNKNOWN_SHARE: u64 = 8;
 
 /// A server that is quick on the whole and was slow a few times is not waited
 /// for longer than this share of the deadline: eight tries still fit.
-const STEADY_SHARE: u32 = 16;
+const STEADY_SHARE: u64 = 16;
 
 /// Smoothed round-trip time of one server (RFC 6298, 2).
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,17 +45,20 @@ impl Rtt {
     /// one before: with 10 % loss each way, nine tries are what it takes to
     /// bring 99.99 % of two clusters' answers home, and they have to fit.
     pub fn wait(self, tries: u8, deadline: Duration) -> Duration {
+        // In microseconds: this is worked out for every question.
+        let deadline = deadline.as_micros() as u64;
         let longest = deadline / LONGEST_SHARE;
         let first = match self.smoothed {
             None => deadline / UNKNOWN_SHARE,
             Some((mean, var)) => {
-                let mean = Duration::from_micros(mean.into());
-                let wait = mean + 4 * Duration::from_micros(u64::from(var).max(250));
+                let (mean, var) = (u64::from(mean), u64::from(var));
+                let wait = mean + 4 * var.max(250);
                 let steady = (deadline / STEADY_SHARE).max(mean * 2);
                 wait.min(steady).clamp(MIN_WAIT.min(longest), longest)
             }
         };
-        (1..tries.min(16)).fold(first, |wait, _| wait + wait / 4)
+        let wait = (1..tries.min(16)).fold(first, |wait, _| wait + wait / 4);
+        Duration::from_micros(wait)
     }
 }
 

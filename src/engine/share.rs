@@ -12,7 +12,6 @@ use super::time::Time;
 use super::windows;
 use crate::config::Route;
 use crate::wire::name::same;
-use std::hash::Hasher;
 use std::rc::Rc;
 
 /// What is the same question.
@@ -38,18 +37,18 @@ fn flags(asker: Asker<'_>, route: Route) -> [bool; 4] {
 impl Engine {
     /// The key of the question whose name, in lower case, is in `self.folded`.
     pub(super) fn key(&self, asker: Asker<'_>, route: Route) -> Key {
-        let zone = match route {
-            Route::Zone(zone) => self.plan.plan.zones[zone].name.as_slice(),
-            Route::Forward(_) => &[],
+        let name = self.folded.as_slice();
+        let (name, zone) = match route {
+            Route::Zone(zone) => {
+                let behind = self.plan.plan.zones[zone].name.as_slice().len();
+                (&name[..name.len() - behind], self.plan.zone_keys[zone])
+            }
+            Route::Forward(_) => (name, 0),
         };
-        let (name, zone) =
-            self.folded.as_slice().split_at(self.folded.as_slice().len() - zone.len());
-        let mut hasher = windows::question(&self.hasher, name, asker.qtype(), asker.header.cd());
-        let question = hasher.finish();
-        hasher.write(zone);
-        let bits = flags(asker, route).into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag));
-        hasher.write_u8(bits);
-        Key { share: hasher.finish(), question }
+        let question = windows::question(&self.hasher, name, asker.qtype(), asker.header.cd());
+        let bits =
+            flags(asker, route).into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
+        Key { share: question ^ zone ^ bits, question }
     }
 
     /// Joins an equal question that is in flight, if there is one that still

@@ -132,8 +132,9 @@ pub struct Sub {
     pub follows: bool,
     /// Where it is counted while it is in flight.
     pub window: Window,
-    /// Servers that were given up, because it may not wait for more at once.
-    pub given_up: SmallVec<[usize; 2]>,
+    /// Servers that were given up, because it may not wait for more at once, by
+    /// their place in the cluster's list.
+    pub given_up: u16,
     /// What went wrong last, for when nothing else comes.
     pub last_failure: Failure,
     /// Where its answer came from.
@@ -161,7 +162,7 @@ impl Sub {
             refused: 0,
             second_chance: false,
             window: Window::default(),
-            given_up: SmallVec::new(),
+            given_up: 0,
             last_failure: Failure::Silent,
             answered: None,
         }

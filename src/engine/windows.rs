@@ -32,18 +32,13 @@ impl Window {
     }
 }
 
-/// What a cluster is asked: the name without its suffix and in lower case, type
-/// and CD. Give it to [`Hasher::finish`], or write on.
-pub fn question(
-    hasher: &RandomState,
-    name: &[u8],
-    qtype: [u8; 2],
-    cd: bool,
-) -> impl Hasher + Clone + use<> {
+/// The hash of what a cluster is asked: the name without its suffix and in lower
+/// case, type and CD.
+pub fn question(hasher: &RandomState, name: &[u8], qtype: [u8; 2], cd: bool) -> u64 {
     let mut hasher = hasher.build_hasher();
     hasher.write(name);
     hasher.write_u32(u32::from(u16::from_be_bytes(qtype)) << 1 | u32::from(cd));
-    hasher
+    hasher.finish()
 }
 
 /// IDs in flight by datagram.

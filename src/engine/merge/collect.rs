@@ -232,6 +232,25 @@ impl Merger {
             _ => at,
         };
         let memo = *self.memo.get(at).ok_or(Malformed)?;
+        if memo.stamp == self.memo_stamp {
+            match (memo.name, position) {
+                (Rewritten::Asked, Position::Owner) => return Ok((NameId::QUESTION, Home::Own)),
+                (Rewritten::To(id), _) if memo.home == Home::Own => return Ok((id, Home::Own)),
+                _ => {}
+            }
+        }
+        self.name_not_so_simple(reading, at, position)
+    }
+
+    /// The same, if it has not been seen yet or needs a closer look.
+    #[inline(never)]
+    fn name_not_so_simple(
+        &mut self,
+        reading: &mut Reading<'_>,
+        at: usize,
+        position: Position,
+    ) -> Result<(NameId, Home), Trouble> {
+        let memo = *self.memo.get(at).ok_or(Malformed)?;
         let (known, home) = if memo.stamp == self.memo_stamp {
             (memo.name, memo.home)
         } else {
@@ -239,11 +258,15 @@ impl Merger {
             let (name, home) = if same(self.flat.as_slice(), reading.asked) {
                 (Rewritten::Asked, Home::Own)
             } else {
-                match self.home(reading) {
+                let place = reading.zone.owner_of(&self.flat, reading.cluster);
+                match self.home(reading, place) {
                     Home::Others if position == Position::Owner => {
                         (Rewritten::Foreign, Home::Others)
                     }
-                    home => (self.rewritten(reading), home),
+                    home => {
+                        let name = self.rewrite_flat(reading.zone, place);
+                        (name.map_or(Rewritten::TooLong, Rewritten::To), home)
+                    }
                 }
             };
             self.memo[at] = Memo { stamp: self.memo_stamp, name, home };
@@ -255,7 +278,8 @@ impl Merger {
             (Rewritten::Asked, Position::Owner) => Ok((NameId::QUESTION, home)),
             (Rewritten::Asked | Rewritten::Foreign, _) => {
                 self.flat.read(reading.packet, at, &mut reading.budget)?;
-                let id = self.rewrite_flat(reading.zone, reading.cluster)?;
+                let place = reading.zone.owner_of(&self.flat, reading.cluster);
+                let id = self.rewrite_flat(reading.zone, place)?;
                 if known == Rewritten::Foreign {
                     self.memo[at].name = Rewritten::To(id);
                 }
@@ -265,9 +289,9 @@ impl Merger {
         }
     }
 
-    /// Whose the name in `self.flat` is.
-    fn home(&self, reading: &Reading<'_>) -> Home {
-        match reading.zone.owner_of(&self.flat, reading.cluster) {
+    /// Whose the name in `self.flat` is, of which `place` says the cluster.
+    fn home(&self, reading: &Reading<'_>, place: Option<(usize, usize)>) -> Home {
+        match place {
             Some((_, cluster)) if cluster == reading.cluster => Home::Own,
             Some(_) => Home::Others,
             None => {
@@ -278,14 +302,14 @@ impl Merger {
         }
     }
 
-    fn rewritten(&mut self, reading: &Reading<'_>) -> Rewritten {
-        let name = self.rewrite_flat(reading.zone, reading.cluster);
-        name.map_or(Rewritten::TooLong, Rewritten::To)
-    }
-
-    /// R2 for the name in `self.flat`.
-    fn rewrite_flat(&mut self, zone: &Zone, cluster: usize) -> Result<NameId, TooLong> {
-        let Some((kept, cluster)) = zone.owner_of(&self.flat, cluster) else {
+    /// R2 for the name in `self.flat`, of which `place` is what
+    /// [`Zone::owner_of`] says.
+    fn rewrite_flat(
+        &mut self,
+        zone: &Zone,
+        place: Option<(usize, usize)>,
+    ) -> Result<NameId, TooLong> {
+        let Some((kept, cluster)) = place else {
             return Ok(self.names.kept(self.flat.as_slice()));
         };
         let prefix = &zone.clusters[cluster].prefix;
