@@ -140,6 +140,11 @@ fn worlds_that_found_something() {
     // it grew old (K1), and a flood displaced it.
     any(1092);
     flood(16);
+    // 7: of the negatives for CD=0 and CD=1 only the latest told when records were
+    // first denied (K2, K7).
+    for seed in [4083, 6842, 7867, 48562] {
+        outage(seed);
+    }
 }
 
 #[test]

@@ -56,18 +56,21 @@ impl Held {
         self.registry.answered_at(subject.cluster).unwrap_or(now)
     }
 
-    /// Negatives that came after the records that are held, if any are.
+    /// Negatives that came after the records that are held, if any are. CD=0 and
+    /// CD=1 each have their own, and the five minutes of K2 begin with the first.
     fn newer_negatives(
         &self,
         subject: Subject<'_>,
         now: Time,
         keep_for: Duration,
-    ) -> SmallVec<[&Entry; 2]> {
+    ) -> SmallVec<[&Entry; 4]> {
         let within = |entry: &&Entry| now.since(entry.source.at) < keep_for;
         let records = self.records(subject, &within);
         let of_name = Subject { rtype: ANY_TYPE, ..subject };
-        let negatives = [subject, of_name].map(|about| self.latest(Kind::Negative, about, &within));
-        let newer = negatives.into_iter().flatten().filter(|negative| {
+        let negatives = [subject, of_name].into_iter().flat_map(|about| {
+            self.usable(Kind::Negative, about).into_iter().flatten().filter(within)
+        });
+        let newer = negatives.filter(|negative| {
             records.is_none_or(|records| negative.source.at > records.source.at)
         });
         newer.collect()
@@ -186,9 +189,14 @@ impl Held {
         subject: Subject<'_>,
         within: &impl Fn(&&Entry) -> bool,
     ) -> Option<&Entry> {
-        let with = |cd| self.entry(kind, Subject { cd, ..subject }).filter(within);
-        let checked = with(false);
-        let unchecked = if subject.cd { with(true) } else { None };
-        checked.into_iter().chain(unchecked).max_by_key(|entry| entry.source.at)
+        let usable = self.usable(kind, subject).into_iter().flatten();
+        usable.filter(within).max_by_key(|entry| entry.source.at)
+    }
+
+    /// What a question with this CD may be given (K7): what is held for CD=0, and
+    /// for CD=1 if it is set.
+    fn usable(&self, kind: Kind, subject: Subject<'_>) -> [Option<&Entry>; 2] {
+        let with = |cd| self.entry(kind, Subject { cd, ..subject });
+        [with(false), if subject.cd { with(true) } else { None }]
     }
 }
