@@ -100,6 +100,19 @@ pub struct Lookup {
     pub settle: Duration,
 }
 
+impl Lookup {
+    /// The moments within the look-up that make a difference: its first, and those
+    /// at which something has just become too old.
+    fn moments(&self, known: &[Word], rtype: Rtype, went: Time) -> SmallVec<[Time; 8]> {
+        let last = self.until + NOTED_EVERY;
+        let about = |word: &&Word| word.rtype == rtype || word.truth == Truth::NxDomain;
+        let ends = known.iter().filter(about).map(|word| word.at + self.keep_for);
+        let ends = ends.chain([went + NXDOMAIN_LASTS]);
+        let within = ends.filter(|&end| end > self.from && end <= last);
+        std::iter::once(self.from).chain(within).collect()
+    }
+}
+
 /// How well a cluster's words are held by a daemon with little room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Room {
@@ -298,8 +311,8 @@ impl Book {
                 known.extend(words.iter().copied().filter(|word| {
                     word.at <= if word.worker == look.worker { own_cut } else { cut }
                 }));
-                for now in [look.from, look.until, look.until + NOTED_EVERY] {
-                    for went in [missing.0, missing.1] {
+                for went in [missing.0, missing.1] {
+                    for now in look.moments(&known, rtype, went) {
                         let moment = Moment { rtype, now, went, keep_for: look.keep_for };
                         moment.views(&known, cd, &mut views);
                     }
