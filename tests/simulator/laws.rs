@@ -273,8 +273,9 @@ impl<'a> Judge<'a> {
                 let words = self.book.words(cluster, self.recorded_name()).iter();
                 let lately = |&word: &&crate::book::Word| word.at >= case.at;
                 let since = words.filter(lately).any(|word| word.epoch == known);
-                let mut words = self.book.words(cluster, self.recorded_name()).iter();
-                let denied = words.any(|word| lately(&word) && word.truth == Truth::NxDomain)
+                let question = (self.recorded_name(), case.rtype, case.cd);
+                let mut said = self.book.said(cluster, question, case.worker, case.at);
+                let denied = said.any(|held| !matches!(held.view, View::Records(_)))
                     || matches!(truth, Truth::NoData | Truth::NxDomain);
                 assert!(
                     known >= epoch || since || denied && !self.past.keep_on_empty.is_zero(),
