@@ -8,7 +8,7 @@ use crate::cluster::{self, Said};
 use crate::common::{Asked, Lab};
 use crate::floods;
 use crate::laws::{Case, Given, Judge, Past, Rules};
-use crate::names::{Kind as NameKind, asked_name};
+use crate::names::{Kind as NameKind, Name, asked_name};
 use crate::outages::Outages;
 use crate::reloads::{Change, Config};
 use crate::tally::Tally;
@@ -16,10 +16,10 @@ use crate::truth::{Truth, Truths};
 use crate::weather::Weather;
 use domain::base::iana::Rtype;
 use gathersrv::config::Plan;
-use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Time, Transport};
+use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Time, Transport, WINDOWS};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,12 @@ enum Kind {
 
 /// A socket of a worker.
 type Link = (usize, LinkId);
+
+/// What a worker asks a cluster: the worker, the cluster, name, type and CD.
+type Question = (usize, u8, Name, Rtype, bool);
+
+/// Longer than two questions can be in flight, one after the other.
+const IN_FLIGHT: Duration = Duration::from_secs(5);
 
 enum Event {
     Query(Box<Query>),
@@ -62,7 +68,7 @@ pub struct World {
     most_servers: usize,
     most_clusters: usize,
     outages: Outages,
-    favourites: Vec<(crate::names::Name, Rtype, bool)>,
+    favourites: Vec<(Name, Rtype, bool)>,
     book: Book,
     past: Past,
     tally: Tally,
@@ -76,6 +82,8 @@ pub struct World {
     next_query: u64,
     /// First sub-questions of queries not answered yet.
     first: HashMap<(Link, u16), (u64, u8)>,
+    /// What was asked lately by datagram, under which ID.
+    asked: VecDeque<(Time, Question, LinkId, u16)>,
     /// Sockets that are open.
     links: HashSet<Link>,
 }
@@ -119,6 +127,7 @@ impl World {
             open: BTreeMap::new(),
             next_query: 0,
             first: HashMap::new(),
+            asked: VecDeque::new(),
             links: HashSet::new(),
         };
         world.start_workers();
@@ -383,11 +392,22 @@ impl World {
         if !self.links.contains(&link) {
             return;
         }
+        let (now, worker) = (self.now, link.0);
+        let lab = self.lab(worker);
+        let ignored = |lab: &Lab| {
+            let counters = lab.engine.counters();
+            counters.unexpected + counters.mismatched + counters.malformed
+        };
+        let before = ignored(lab);
+        lab.reply(link.1, packet);
+        let ignored = ignored(lab) > before;
+        let given_up =
+            ignored && matches!(kind, Kind::True(said) if self.is_crowded(worker, said, packet));
         let first = self.first.get(&(link, id)).copied();
         let case = first.and_then(|(query, _)| self.open.get_mut(&query)).map(|open| &mut open.0);
         match (kind, case) {
             (Kind::True(said), case) => {
-                if let Some(case) = case {
+                if let Some(case) = case.filter(|_| !given_up) {
                     case.timely.entry(said.cluster).or_insert((said.truth, said.epoch));
                 }
                 // A prefixed name that is not there is asked for once more.
@@ -400,15 +420,7 @@ impl World {
             (Kind::Excuse, Some(case)) => case.disturbed = true,
             (Kind::Excuse, None) | (Kind::Noise | Kind::Probe(_), _) => {}
         }
-        let (now, worker) = (self.now, link.0);
-        let lab = self.lab(worker);
-        let ignored = |lab: &Lab| {
-            let counters = lab.engine.counters();
-            counters.unexpected + counters.mismatched + counters.malformed
-        };
-        let before = ignored(lab);
-        lab.reply(link.1, packet);
-        if ignored(lab) > before {
+        if ignored {
             return;
         }
         match kind {
@@ -416,6 +428,18 @@ impl World {
             &Kind::Probe(cluster) => self.book.note_proper(cluster, now, worker, false),
             Kind::Excuse | Kind::Noise => {}
         }
+    }
+
+    /// Whether a worker had so many IDs of this question in flight that it may have
+    /// given up the first for another server's (U4).
+    fn is_crowded(&self, worker: usize, said: &Said, packet: &[u8]) -> bool {
+        let question = (worker, said.cluster, said.name, said.rtype, cluster::has_cd(packet));
+        let lately = self.rules.deadline * 2;
+        let same = self
+            .asked
+            .iter()
+            .filter(|&&(at, known, ..)| known == question && self.now.since(at) <= lately);
+        same.count() >= usize::from(WINDOWS)
     }
 
     /// A cluster has told a worker something.
@@ -472,9 +496,26 @@ impl World {
         }
     }
 
+    fn remember_asked(&mut self, worker: usize, asked: &Asked) {
+        let now = self.now;
+        while self.asked.front().is_some_and(|first| now.since(first.0) > IN_FLIGHT) {
+            self.asked.pop_front();
+        }
+        let rtype = cluster::rtype_of(&asked.packet);
+        let cd = cluster::has_cd(&asked.packet);
+        let question = (worker, cluster_of(asked), asked_name(asked), rtype, cd);
+        let (link, id) = (asked.link, asked.id());
+        if !self.asked.iter().any(|known| (known.1, known.2, known.3) == (question, link, id)) {
+            self.asked.push_back((now, question, link, id));
+        }
+    }
+
     fn carry(&mut self, worker: usize, asked: &Asked) {
         let udp = asked.transport == Transport::Udp;
         let link = (worker, asked.link);
+        if udp {
+            self.remember_asked(worker, asked);
+        }
         if self.chance(self.weather.struck) {
             let state = if self.chance(50) { LinkState::Refused } else { LinkState::Closed };
             let time = self.now + self.delay();
