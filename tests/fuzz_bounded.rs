@@ -140,6 +140,11 @@ fn engine_ops() {
 }
 
 #[test]
+fn liar() {
+    run("liar");
+}
+
+#[test]
 fn corefile() {
     run("corefile");
 }

@@ -13,12 +13,33 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "cluster_reply" => cluster_replies(),
         "tcp_frames" => streams(),
         "engine_ops" => operations(),
+        "liar" => lies(),
         _ => Vec::new(),
     }
 }
 
 fn named(name: &str, octets: Vec<u8>) -> (String, Vec<u8>) {
     (name.to_string(), octets)
+}
+
+/// Question, type, way; then for each question that a is asked: rcode, number of
+/// records, and each as section and TTL, owner, target, type.
+fn lies() -> Vec<(String, Vec<u8>)> {
+    vec![
+        // web.z. A: a CNAME to web.kb., and its address.
+        named("chain", vec![0, 0, 0, 0, 2, 0, 0, 5, 3, 0, 5, 0, 0]),
+        // _t._tcp.web.z. SRV: addresses of pod.kb. and b-pod.z. beside its own.
+        named("beside", vec![1, 2, 0, 0, 4, 0, 0, 2, 2, 2, 2, 0, 0, 2, 6, 0, 0, 2, 13, 0, 0]),
+        // web.z. A: DNAMEs of the world beside a chain out of it.
+        named(
+            "dnames",
+            vec![0, 0, 0, 0, 5, 0, 0, 18, 3, 0, 20, 19, 4, 0, 9, 19, 4, 0, 19, 17, 4, 0, 18, 0, 0],
+        ),
+        // www.example. A of the forward: a name of the zone, with an address.
+        named("forward", vec![6, 0, 2, 0, 2, 0, 0, 13, 3, 4, 13, 0, 0]),
+        named("prefixed", vec![3, 0, 0]),
+        named("elsewhere", vec![0, 6, 1, 0, 3, 0, 15, 0, 6, 0, 16, 0, 6, 2, 14, 0, 7]),
+    ]
 }
 
 fn client_packets() -> Vec<(String, Vec<u8>)> {

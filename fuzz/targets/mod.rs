@@ -10,6 +10,7 @@ pub mod cluster_reply;
 pub mod corefile;
 pub mod corpus;
 pub mod engine_ops;
+pub mod liar;
 pub mod promises;
 pub mod tcp_frames;
 
@@ -20,11 +21,12 @@ pub mod common;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Target; 5] = [
+pub const ALL: [Target; 6] = [
     ("client_packet", client_packet::run),
     ("cluster_reply", cluster_reply::run),
     ("tcp_frames", tcp_frames::run),
     ("engine_ops", engine_ops::run),
+    ("liar", liar::run),
     ("corefile", corefile::run),
 ];
 

@@ -205,10 +205,8 @@ impl Engine {
         let Progress::Answered(summary) = sub.progress else { return false };
         let Ok(meeting) = meet(&plan.plan, sub, &summary) else { return false };
         self.counters.foreign += u64::from(meeting.ours);
-        let Some((links, target)) = meeting.into else {
-            gather.has_ours = meeting.ours > 0;
-            return false;
-        };
+        gather.has_ours = meeting.ours > 0;
+        let Some((links, target)) = meeting.into else { return false };
         let Some(zone) = zone_of(&plan.plan, &target) else { return false };
         let apex = same(target.as_slice(), plan.plan.zones[zone].name.as_slice());
         if apex && matches!(gather.qtype(), Rtype::SOA | Rtype::NS) {
