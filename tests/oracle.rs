@@ -114,10 +114,33 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: T, demanded: T) -> Res
     Err(format!("{what}: {got:?} instead of {demanded:?}"))
 }
 
+/// R7: a name with a cluster's mark, but for the question's, is spoken of by that
+/// cluster alone. Held against what the oracle demands, and so against what the
+/// engine gives.
+fn speaks_for_its_own(played: &drive::Played, answer: &merge::Answer) -> Result<(), String> {
+    let (context, subs) = (&played.context, &played.subs);
+    for row in answer.answer.iter().chain(&answer.additional) {
+        let owner = &row.record.owner;
+        let Some(front) = owner.in_front_of(&context.zone.name) else { continue };
+        if owner.same(&context.question) {
+            continue;
+        }
+        let Some(carrier) = front.carrier() else { continue };
+        let Some(sub) = subs.get(row.sub) else { continue };
+        let prefix = &context.zone.clusters[sub.cluster].prefix;
+        let marked = front.0[carrier].get(..prefix.len());
+        if !marked.is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
+            return Err(format!("cluster {} speaks for {owner:?}", sub.cluster));
+        }
+    }
+    Ok(())
+}
+
 /// Holds one answer against the oracle's.
 fn judge(scenario: &Scenario, played: &drive::Played) -> Result<(), String> {
     let got = Packet::read(&played.packet).map_err(|e| format!("unreadable: {e}"))?;
     let answer = demanded(played);
+    speaks_for_its_own(played, &answer)?;
     let asks = &scenario.asks;
     let ours = usize::from(scenario.settings.payload);
     let theirs = asks.edns.map_or(512, |(size, _)| usize::from(size).max(512));

@@ -161,6 +161,7 @@ impl Engine {
         if self.free.len() == self.gathers.len() && self.gathers.len() > PLACES {
             (self.gathers, self.free) = (Vec::new(), Vec::new());
             self.memory.cleared();
+            self.gave_back = true;
         }
     }
 

@@ -138,6 +138,7 @@ pub struct Engine {
     gathers: Vec<Gather>,
     free: Vec<u32>,
     memory: Memory,
+    gave_back: bool,
     /// Questions in flight that others may join (U4).
     shared: HashMap<u64, u32, RandomState>,
     hasher: RandomState,
@@ -208,6 +209,7 @@ impl Engine {
             gathers: Vec::new(),
             free: Vec::new(),
             memory: Memory::default(),
+            gave_back: false,
             shared: HashMap::with_hasher(shared),
             hasher: sharing,
             wheel: Wheel::default(),
@@ -274,6 +276,11 @@ impl Engine {
     /// Queries not answered yet, those that share another's fan-out included.
     pub fn queries_in_flight(&self) -> usize {
         self.gathers.len() - self.free.len() + self.sharing
+    }
+
+    /// Much memory has been given back since this was asked last: a flood is over.
+    pub fn has_given_back(&mut self) -> bool {
+        std::mem::take(&mut self.gave_back)
     }
 
     /// Octets of memory that queries in flight take.

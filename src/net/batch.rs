@@ -1,5 +1,5 @@
 //! Datagrams by the batch: `recvmmsg` and `sendmmsg`. The only file with
-//! `unsafe` in it.
+//! `unsafe` in it, and so also the place of what else takes a call of the system.
 //!
 //! The kernel is handed arrays of headers that point to buffers, addresses and
 //! control messages. All of them live in boxed slices that are never resized
@@ -29,6 +29,17 @@ const DATAGRAM: usize = 4096;
 const CONTROL_WORDS: usize = 8;
 
 type Control = [u64; CONTROL_WORDS];
+
+/// Has the allocator give the system back what nothing uses: it keeps what lies
+/// below something that is used. Takes some milliseconds.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointer, and may be called at any time from any
+    // thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
 
 /// Receives datagrams.
 pub struct Inbox {

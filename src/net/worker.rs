@@ -7,7 +7,7 @@
 //! thread, so nothing is locked.
 
 use super::alarm::Alarm;
-use super::batch::{Inbox, Outlet, Parcel, watch};
+use super::batch::{Inbox, Outlet, Parcel, give_memory_back, watch};
 use super::egress::{Egress, PAUSE};
 use super::keys::{KeyError, Keys};
 use super::limits::Most;
@@ -407,5 +407,8 @@ pub async fn keep_time(shared: Shared) {
         let now = worker.now().max(next);
         worker.engine.on_timeout(now, &mut worker.outbox);
         worker.flush(&shared);
+        if worker.engine.has_given_back() {
+            give_memory_back();
+        }
     }
 }

@@ -80,6 +80,19 @@ def datagram(server, wire, timeout=TIMEOUT, host=None):
         return sock.recv(65535)
 
 
+def cookie(octets):
+    """A COOKIE option with these octets."""
+    return dns.edns.GenericOption(10, octets)
+
+
+def cookie_in(wire):
+    """The cookie of an answer, if it has one."""
+    for option in dns.message.from_wire(wire).options:
+        if option.otype == 10:
+            return option.to_wire()
+    return None
+
+
 def datagrams(server, wire, wait):
     """Every answer to a datagram within `wait` seconds."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

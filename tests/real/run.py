@@ -22,8 +22,8 @@ from bed import Bed
 from checks import Checks
 
 SCENARIOS = ["seed", "records", "transport", "hostile", "missing", "faulty", "corefile", "reload",
-             "secure", "forger", "files", "siege", "unit", "notify", "rolling", "package", "install",
-             "process", "tools", "drivers", "languages", "glibc", "admin", "logs", "page", "delegation",
+             "secure", "forger", "liars", "neighbours", "files", "siege", "unit", "notify", "rolling",
+             "package", "install", "process", "tools", "drivers", "languages", "glibc", "admin", "logs", "page", "delegation",
              "alerts", "manifests", "image", "documents", "top", "shells",
              "outage", "outage_floods", "outage_reloads", "outage_resolvers", "outage_clients"]
 
@@ -37,7 +37,8 @@ def end(number, _frame):
 
 
 # Those that load the machine or measure rates: no two of them at once.
-HEAVY = ["siege", "rolling", "reload", "forger", "faulty", "outage_floods", "hostile", "outage"]
+HEAVY = ["siege", "rolling", "reload", "forger", "liars", "neighbours", "faulty", "outage_floods",
+         "hostile", "outage"]
 
 _libc = ctypes.CDLL(None)
 
