@@ -219,7 +219,7 @@ fn judge(question: &str, lines: &[String]) {
             continue;
         }
         let is_question = owner == question;
-        if is_marked(&owner, "b-") && !(is_question && !is_asked_of_b_alone(question)) {
+        if is_marked(&owner, "b-") && (!is_question || is_asked_of_b_alone(question)) {
             assert!(TRUE.contains(&data), "b never said {line}: {lines:?}");
             assert!(ttl == 5 || ttl == 30 || ttl == 40, "b never said {line}: {lines:?}");
         } else if !is_question && !is_marked(&owner, "a-") {
