@@ -6,7 +6,9 @@ use crate::corefile::{self, Mistakes};
 use crate::demo;
 use crate::explain::{self, ExplainError};
 use crate::log::Log;
-use crate::net::{CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake};
+use crate::net::{
+    self, CannotRun, Entrance, Handed, KeyError, Manager, Running, Served, Signals, Wake,
+};
 use crate::reload::Reloader;
 use crate::tell::{LAST_WORDS, join_within};
 use crate::top;
@@ -212,6 +214,9 @@ fn serve(written: Written, log: Log) -> Result<(), Failure> {
     for warning in read.plans.iter().flat_map(|plan| &plan.warnings) {
         tracing::warn!("{warning}");
     }
+    if let Some(hint) = read.plans.iter().find_map(|plan| net::hint(&plan.settings)) {
+        tracing::info!("{hint}");
+    }
     // Before the files are read, so that no change of them is missed.
     let mut reloader = Reloader::new(written, &read, signals.changes());
     let admin = AdminAt::of(&read.plans);
@@ -298,6 +303,9 @@ fn check(written: Written) -> Result<(), Failure> {
         for warning in &plan.warnings {
             say(&format!("warning: {warning}"));
         }
+    }
+    if let Some(hint) = plans.iter().find_map(|plan| net::hint(&plan.settings)) {
+        say(&format!("hint: {hint}"));
     }
     for at in AdminAt::of(&plans) {
         println!("{at}");

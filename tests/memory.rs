@@ -90,3 +90,29 @@ fn sixteen_thousand_a_second_to_eight_silent_clusters_stay_in_bounds() {
     assert_eq!(lab.engine.octets_in_flight(), 0);
     lab.assert_idle();
 }
+
+#[test]
+fn what_is_kept_is_not_counted_among_what_is_in_flight() {
+    let mut words = eight();
+    words.extend(["--cache", "200", "--keep", "200"].map(String::from));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut lab = Lab::new(&words);
+    for n in 0..3000 {
+        // Of all sizes, so that one makes room for several.
+        let question = Question { id: n as u16, ..Question::new(&long(n % 700), Rtype::TXT) };
+        lab.query(client(Transport::Udp), &question.packet());
+        let size = n as usize % 3;
+        for asked in lab.take_asked() {
+            let mut reply = kilobyte(&asked);
+            reply[7] = size as u8;
+            let records = reply.len() - 3 * 267;
+            reply.truncate(records + size * 267);
+            lab.reply(asked.link, &reply);
+        }
+        lab.take_answers();
+        assert_eq!(lab.engine.octets_in_flight(), 0, "after {n}");
+    }
+    lab.set_plan(common::plan(&words[..words.len() - 4]));
+    lab.pass(Duration::from_secs(2));
+    assert_eq!(lab.engine.octets_in_flight(), 0);
+}

@@ -125,8 +125,10 @@ fn speaks_for_its_own(played: &drive::Played, answer: &merge::Answer) -> Result<
         if owner.same(&context.question) {
             continue;
         }
-        let Some(carrier) = front.carrier() else { continue };
         let Some(sub) = subs.get(row.sub) else { continue };
+        let Some(carrier) = front.carrier() else {
+            return Err(format!("cluster {} speaks for all of {owner:?}", sub.cluster));
+        };
         let prefix = &context.zone.clusters[sub.cluster].prefix;
         let marked = front.0[carrier].get(..prefix.len());
         if !marked.is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {

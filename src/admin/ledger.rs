@@ -67,7 +67,7 @@ pub struct Ledger {
     pub holding: Holding,
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
-    /// Answers over UDP that found no room to be sent.
+    /// Answers over UDP that could not be sent.
     pub unsent: u64,
     /// Questions for no zone or forward.
     pub stray: Meter,

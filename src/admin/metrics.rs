@@ -313,7 +313,7 @@ impl Exposition {
             ("probes", "Probes of servers that are out or idle", c.probes),
             (
                 "unsent",
-                "Answers over UDP that found no room in a listener's buffer",
+                "Answers over UDP that could not be sent: no room, or no way to the client",
                 self.ledger.unsent,
             ),
             (

@@ -1,7 +1,7 @@
 //! Listeners that anybody may reach. Such a daemon answers strangers, and sends
 //! large answers to whom they name as the sender; with a forward it is an open
-//! resolver. Whoever runs it is told, unless they have said who may ask, or how
-//! much is answered.
+//! resolver. The operator is told, unless a setting says who may ask, or how much
+//! is answered.
 
 use super::plan::{Forward, Settings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -35,12 +35,15 @@ pub(super) fn check(settings: &Settings, forwards: &[Forward]) -> Option<String>
     } else {
         "is not an address of a private network"
     };
-    let what = match forwards.first() {
-        Some(forward) => format!(
-            "with --forward {} this is an open resolver, for whoever reaches it",
-            forward.name
-        ),
-        None => "whoever reaches it may ask, and have answers sent to others".into(),
+    let root = forwards.iter().find(|forward| forward.name.labels() == 0);
+    let what = match root.or(forwards.first()) {
+        Some(forward) if forward.name.labels() == 0 => {
+            "with --forward . this is an open resolver".into()
+        }
+        Some(forward) => {
+            format!("anybody may ask, also for {}, which is forwarded", forward.name)
+        }
+        None => "anybody may ask, and have answers sent to others".into(),
     };
     Some(format!(
         "{addr} {reach}: {what}; say who may ask with --allow (in a Corefile: acl), or bound what \

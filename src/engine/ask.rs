@@ -41,8 +41,7 @@ fn has_own(label: &[u8], prefix: &[u8]) -> bool {
 
 impl Engine {
     /// Whether the question in `self.name` carries some cluster's prefix.
-    pub(super) fn has_prefix(&self, zone: usize) -> bool {
-        let zone = &self.plan.plan.zones[zone];
+    pub(super) fn has_prefix(&self, zone: &Zone) -> bool {
         let Some(carrier) = carrier(&self.name, zone) else { return false };
         let label = self.name.label(carrier);
         zone.clusters.iter().any(|cluster| has_own(label, &cluster.prefix))
@@ -99,6 +98,14 @@ impl Engine {
         }
     }
 
+    /// Counts what a query in flight takes, its replies included.
+    pub(super) fn count_exactly(&mut self, index: u32) {
+        let gather = &mut self.gathers[index as usize];
+        let octets = gather.octets();
+        self.memory.changed(gather.counted, octets);
+        gather.counted = octets;
+    }
+
     /// Says of the sub-questions from `first` on where they are counted.
     pub(super) fn count_windows(&mut self, index: u32, first: usize) {
         let gather = &mut self.gathers[index as usize];
@@ -112,7 +119,7 @@ impl Engine {
                     let mut name = SmallVec::<[u8; 64]>::from_slice(&sub.name()[..own]);
                     name.make_ascii_lowercase();
                     let qtype = gather.asker().qtype();
-                    windows::question(&self.hasher, &name, qtype, cd)
+                    windows::question(&self.hasher, &name, qtype, [cd, false])
                 }
                 _ => key,
             };

@@ -4,18 +4,18 @@
 //!
 //! What a forward says of our names is left out. If its answer ends in a CNAME
 //! into a zone, the query goes on as one for that name, inside the same
-//! deadline, and what comes of it is written behind the CNAMEs. Such an answer
+//! deadline, and what comes of it is written after the CNAMEs. Such an answer
 //! is put together anew; all others are passed on as they came ([`super::relay`]).
 
 use super::Engine;
 use super::gather::{Led, Phase};
-use super::merge::limit;
+use super::merge::{Merged, limit};
 use super::outbox::{Outbox, Transport};
 use super::sub::{Progress, Sub};
 use super::synth::Asker;
 use super::time::Time;
 use super::windows;
-use crate::config::{Plan, Route};
+use crate::config::{Plan, Route, Zone};
 use crate::wire::compress::{Compressor, Style};
 use crate::wire::message::{Flags, Message, opt_len};
 use crate::wire::name::{Budget, FlatName, same};
@@ -27,6 +27,8 @@ use domain::base::iana::{ExtendedErrorCode, OptRcode, Rtype};
 
 /// As long as any chain may be, in the forward's answer and in ours together.
 const MAX_CHAIN: usize = 11;
+
+const LEFT_OUT: &str = "records left out, they are not the forward's to give";
 
 /// What a forward's answer has to do with our zones.
 #[derive(Debug, Default)]
@@ -52,6 +54,25 @@ fn zone_of(plan: &Plan, name: &FlatName) -> Option<usize> {
     }
 }
 
+/// The type that a question asks for.
+fn asked_type(question: &[u8]) -> Rtype {
+    let fixed = &question[question.len().saturating_sub(4)..];
+    fixed.first_chunk().map_or(Rtype::ANY, |&octets| Rtype::from_int(u16::from_be_bytes(octets)))
+}
+
+/// A record is about names of a zone: its owner is one, or it is a DNAME above
+/// all of them that was not asked for.
+fn is_ours(plan: &Plan, owner: &FlatName, rtype: Rtype, asked: Rtype) -> bool {
+    let is_above = |zone: &Zone| {
+        let name = FlatName::from_flat(zone.name.as_slice());
+        name.is_ok_and(|name| {
+            name.last(owner.labels()).is_some_and(|end| same(end, owner.as_slice()))
+        })
+    };
+    zone_of(plan, owner).is_some()
+        || (rtype == Rtype::DNAME && asked != Rtype::DNAME && plan.zones.iter().any(is_above))
+}
+
 /// Calls `each` with every record, its section and its place.
 fn walk(
     reply: &[u8],
@@ -72,6 +93,7 @@ fn walk(
 /// Looks for our names in a forward's answer. Without any, nothing is allocated.
 fn meet(plan: &Plan, sub: &Sub, summary: &Summary) -> Result<Meeting, Malformed> {
     let reply = &sub.reply[..];
+    let asked = asked_type(&sub.question);
     let mut meeting = Meeting::default();
     let mut budget = Budget::for_message(reply.len());
     let mut name = FlatName::root();
@@ -83,7 +105,7 @@ fn meet(plan: &Plan, sub: &Sub, summary: &Summary) -> Result<Meeting, Malformed>
         // Most owners are the question's name, which no zone has.
         if reply.get(raw.owner..raw.owner + 2) != Some(&crate::wire::reply::QUESTION_POINTER) {
             name.read(reply, raw.owner, &mut budget)?;
-            meeting.ours += u32::from(zone_of(plan, &name).is_some());
+            meeting.ours += u32::from(is_ours(plan, &name, raw.rtype, asked));
         }
         if raw.rtype == Rtype::CNAME {
             name.read(reply, raw.rdata.start, &mut budget)?;
@@ -92,7 +114,8 @@ fn meet(plan: &Plan, sub: &Sub, summary: &Summary) -> Result<Meeting, Malformed>
         Ok(())
     })?;
     if leads_in {
-        meeting.into = chain(plan, sub, summary)?;
+        // A chain too costly to follow leads nowhere.
+        meeting.into = chain(plan, sub, summary).unwrap_or_default();
     }
     Ok(meeting)
 }
@@ -203,7 +226,11 @@ impl Engine {
         let plan = gather.plan.clone();
         let Some(sub) = gather.subs().first() else { return false };
         let Progress::Answered(summary) = sub.progress else { return false };
-        let Ok(meeting) = meet(&plan.plan, sub, &summary) else { return false };
+        let Ok(meeting) = meet(&plan.plan, sub, &summary) else {
+            // It cannot be told what is in it.
+            gather.has_ours = true;
+            return false;
+        };
         self.counters.foreign += u64::from(meeting.ours);
         gather.has_ours = meeting.ours > 0;
         let Some((links, target)) = meeting.into else { return false };
@@ -226,8 +253,8 @@ impl Engine {
             target.as_slice()[..target.as_slice().len() - zone_name.as_slice().len()].to_vec();
         relative.make_ascii_lowercase();
         let (qtype, cd) = (gather.asker().qtype(), gather.header.cd());
-        let key = windows::question(&self.hasher, &relative, qtype, cd);
-        let prefixed = self.has_prefix(zone);
+        let key = windows::question(&self.hasher, &relative, qtype, [cd, false]);
+        let prefixed = self.has_prefix(&plan.plan.zones[zone]);
         let gather = &mut self.gathers[index as usize];
         gather.key.question = key;
         gather.phase = if prefixed { Phase::Prefixed } else { Phase::Plain };
@@ -235,20 +262,31 @@ impl Engine {
         true
     }
 
-    /// The forward's CNAMEs, and behind them the zone's answer for the name that
+    /// The forward's CNAMEs, and after them the zone's answer for the name that
     /// they lead to.
-    pub(super) fn answer_led(&mut self, now: Time, index: u32, out: &mut Outbox) -> OptRcode {
+    pub(super) fn answer_led(
+        &mut self,
+        now: Time,
+        index: u32,
+        out: &mut Outbox,
+    ) -> (OptRcode, Option<Merged>) {
         let gather = &mut self.gathers[index as usize];
-        let Some(led) = gather.led.take() else { return OptRcode::SERVFAIL };
         let plan = gather.plan.clone();
-        let Route::Zone(zone) = gather.route else { return OptRcode::SERVFAIL };
+        let (Some(led), Route::Zone(zone)) = (gather.led.take(), gather.route) else {
+            return (OptRcode::SERVFAIL, None);
+        };
         let zone = &plan.plan.zones[zone];
-        // In full: what it comes to with what is in front of it is seen later.
+        // Without a limit: the forward's CNAMEs come before it.
         let transport = std::mem::replace(&mut gather.client.transport, Transport::Tcp);
         let mut ours = Vec::new();
         let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut ours);
-        let gather = &mut self.gathers[index as usize];
-        gather.client.transport = transport;
+        self.gathers[index as usize].client.transport = transport;
+        // What fits is seen below, and counted there.
+        self.count_merged(Merged { truncated: false, cut_over_stream: false, ..merged });
+        let gather = &self.gathers[index as usize];
+        if gather.has_ours {
+            self.merger.notes.add(ExtendedErrorCode::OTHER, LEFT_OUT, std::iter::empty());
+        }
         let rcode = OptRcode::from_rcode(merged.rcode);
         let settings = &plan.plan.settings;
         let room = limit(Asker { question: &led.question, ..gather.asker() }, settings)
@@ -297,15 +335,17 @@ impl Engine {
         }
         let stream = transport.is_stream();
         let aa = theirs.header().aa() && own.header().aa();
-        let tc = anew.truncated && !stream;
+        let cut = anew.truncated;
+        let tc = cut && !stream;
         let flags = Flags { rcode, aa, tc, ra: true, ad: false };
         let message = anew.message;
         let payload = settings.max_udp_payload;
         let notes = &merger.notes;
         message.end(octets, &gather.header, flags, gather.edns, payload, notes);
         self.counters.truncated += u64::from(tc);
-        gather.led = Some(led);
-        rcode
+        self.counters.cut_over_stream += u64::from(cut && stream);
+        self.gathers[index as usize].led = Some(led);
+        (rcode, Some(merged))
     }
 
     /// A forward's answer without what it says of our names.
@@ -315,15 +355,14 @@ impl Engine {
         let settings = &plan.plan.settings;
         let sub = &gather.subs()[0];
         let (merger, octets) = (&mut self.merger, &mut out.octets);
-        let text = "records left out, they are not the forward's to give";
         merger.notes.clear();
-        merger.notes.add(ExtendedErrorCode::OTHER, text, std::iter::empty());
+        merger.notes.add(ExtendedErrorCode::OTHER, LEFT_OUT, std::iter::empty());
         let room =
             limit(gather.asker(), settings).saturating_sub(opt_len(gather.edns, &merger.notes));
         let message = Message::begin(octets, &gather.question);
         merger.compressor.start(message.start);
         merger.compressor.register(gather.name(), message.start + HEADER_LEN);
-        let mut extended = 0;
+        let (mut extended, asked) = (0, asked_type(&gather.question));
         let mut anew = Anew {
             message,
             compressor: &mut merger.compressor,
@@ -338,7 +377,7 @@ impl Engine {
             let mut name = FlatName::root();
             let _ = walk(&sub.reply, &summary, |section, _, raw| {
                 name.read(&sub.reply, raw.owner, &mut budget)?;
-                if !is_meta(raw.rtype) && zone_of(&plan.plan, &name).is_none() {
+                if !is_meta(raw.rtype) && !is_ours(&plan.plan, &name, raw.rtype, asked) {
                     anew.push(section, &sub.reply, &raw);
                 }
                 Ok(())

@@ -11,10 +11,10 @@ use crate::config::Route;
 use domain::base::iana::{OptRcode, Rcode};
 use std::time::Duration;
 
-/// Clients that share a query are answered so many at a time, ...
+/// Clients that share a query are answered in bursts of at most this many, ...
 const BURST: usize = 1024;
 
-/// ... not to overrun a socket's buffer, and so much time lies between.
+/// ... with this time between two: together they would overrun a socket's buffer.
 const TURN: Duration = Duration::from_millis(1);
 
 /// Every cluster asked says that there is no such name.
@@ -103,7 +103,7 @@ impl Engine {
             None => gather.deadline <= now,
             Some(lingers) => lingers == Lingers::UntilDue,
         };
-        let deadline = gather.behaviour().deadline;
+        let deadline = gather.patience();
         let mut answered = 0;
         let mut merged = first.map(|(merged, _)| merged);
         let mut built = first.map_or(end..end, |(_, start)| start..end);
@@ -132,7 +132,8 @@ impl Engine {
             built = end..end;
             answered += 1;
         }
-        if let Some(merged) = merged {
+        // What a forward led to is kept under its own name when that is asked.
+        if let Some(merged) = merged.filter(|_| self.gathers[index as usize].led.is_none()) {
             self.keep(index, merged, &out.octets[built]);
         }
         self.release(index);
@@ -144,8 +145,8 @@ impl Engine {
         gather.live = false;
         gather.plan = self.plan.clone();
         let counted = gather.counted;
-        if counted > EXACTLY {
-            // Large replies are not kept.
+        gather.led = None;
+        if std::mem::take(&mut gather.swapped) || counted > EXACTLY {
             gather.counted = gather.octets();
         }
         if !self.memory.done(counted, gather.counted) {
@@ -181,8 +182,9 @@ impl Engine {
     fn count_answer(&mut self, now: Time, index: u32, rcode: OptRcode, completeness: Completeness) {
         let gather = &self.gathers[index as usize];
         self.counters.answered += 1;
+        let counted = gather.asker().counted(rcode, now);
+        gather.plan.meter(gather.asked_route()).borrow_mut().answered(counted);
         let mut meter = gather.plan.meter(gather.route).borrow_mut();
-        meter.answered(gather.asker().counted(rcode, now));
         meter.gathered(now, gather.subs(), completeness);
     }
 
@@ -202,6 +204,15 @@ impl Engine {
         true
     }
 
+    /// Counts what became of an answer that was merged.
+    pub(super) fn count_merged(&mut self, merged: Merged) {
+        self.counters.truncated += u64::from(merged.truncated);
+        self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
+        self.counters.too_long += u64::from(self.merger.too_long);
+        self.counters.foreign += u64::from(self.merger.foreign);
+        self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
+    }
+
     /// Writes a gather's answer; says what it is worth, if it was merged.
     fn merge_into(
         &mut self,
@@ -217,16 +228,12 @@ impl Engine {
             return (rcode, None);
         };
         if gather.led.is_some() {
-            return (self.answer_led(now, index, out), None);
+            return self.answer_led(now, index, out);
         }
         let plan = gather.plan.clone();
         let zone = &plan.plan.zones[zone];
         let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut out.octets);
-        self.counters.truncated += u64::from(merged.truncated);
-        self.counters.cut_over_stream += u64::from(merged.cut_over_stream);
-        self.counters.too_long += u64::from(self.merger.too_long);
-        self.counters.foreign += u64::from(self.merger.foreign);
-        self.counters.stale += u64::from(merged.completeness == Completeness::Stale);
+        self.count_merged(merged);
         (OptRcode::from_rcode(merged.rcode), Some(merged))
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
             gather.add_following(*cluster, name.as_slice());
         }
         self.count_windows(index, first);
-        self.count_memory(index);
+        self.count_exactly(index);
         !ends.is_empty()
     }
 

@@ -143,6 +143,8 @@ pub struct Gather {
     pub waiting: usize,
     /// Octets of memory that it is counted with.
     pub counted: usize,
+    /// Its memory is that of another query since it was counted.
+    pub swapped: bool,
     /// Its key among those that others may join.
     pub key: Key,
     subs: Vec<Sub>,
@@ -175,6 +177,7 @@ impl Gather {
             lingers: None,
             waiting: 0,
             counted: 0,
+            swapped: false,
             key: Key::default(),
             subs: Vec::new(),
             used: 0,
@@ -323,6 +326,16 @@ impl Gather {
         std::mem::swap(question, &mut waiter.question);
         self.edns = waiter.edns;
         true
+    }
+
+    /// The route of the question that clients asked.
+    pub fn asked_route(&self) -> Route {
+        self.led.as_ref().map_or(self.route, |led| led.route)
+    }
+
+    /// How long a client waits for its answer.
+    pub fn patience(&self) -> Duration {
+        self.plan.plan.behaviour(self.asked_route()).deadline
     }
 
     /// How its questions are dealt with.

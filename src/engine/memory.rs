@@ -38,7 +38,7 @@ impl Memory {
         self.in_flight >= IN_FLIGHT / workers.max(1)
     }
 
-    /// A reply of so many octets is too much.
+    /// A reply of `octets` is too large for what is in flight.
     pub fn is_too_much(&self, octets: usize, workers: usize) -> bool {
         self.in_flight + octets > 2 * IN_FLIGHT / workers.max(1)
     }

@@ -190,7 +190,7 @@ impl Engine {
         // Timers go by the millisecond; rounded down, none is ever late.
         gather.deadline = (now + gather.behaviour().deadline).floor();
         let prefixed = match route {
-            Route::Zone(zone) => self.has_prefix(zone),
+            Route::Zone(zone) => self.has_prefix(&self.plan.plan.zones[zone]),
             Route::Forward(_) => false,
         };
         self.gathers[index as usize].phase = if prefixed { Phase::Prefixed } else { Phase::Plain };

@@ -45,7 +45,12 @@ impl Engine {
             }
             Route::Forward(_) => (name, 0),
         };
-        let question = windows::question(&self.hasher, name, asker.qtype(), asker.header.cd());
+        // A forward's server may have no answer for who does not want recursion.
+        let flags_of_window = match route {
+            Route::Zone(_) => [asker.header.cd(), false],
+            Route::Forward(_) => [asker.header.cd(), asker.header.rd()],
+        };
+        let question = windows::question(&self.hasher, name, asker.qtype(), flags_of_window);
         let bits =
             flags(asker, route).into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag));
         Key { share: question ^ zone ^ bits, question }
@@ -57,10 +62,10 @@ impl Engine {
         let Some(&index) = self.shared.get(&key.share) else { return false };
         let gather = &mut self.gathers[index as usize];
         let equal = gather.live
-            && gather.led.as_ref().map_or(gather.route, |led| led.route) == route
+            && gather.asked_route() == route
             && Rc::ptr_eq(&gather.plan, &self.plan)
             && same_question(gather, asker, route)
-            && now < gather.started + gather.behaviour().deadline / 2;
+            && now < gather.started + gather.patience() / 2;
         if equal {
             gather.add_waiter(asker);
             self.sharing += 1;

@@ -85,7 +85,10 @@ impl Engine {
                 held.note_use(subject);
             }
         }
+        drop(held);
+        self.count_exactly(index);
         // K4: they may be asked for a type that nobody has asked for before.
+        let held = self.last_good.lock();
         let gather = &mut self.gathers[index as usize];
         let mut own = gather.subs().iter().filter(|sub| !sub.follows && !sub.stale);
         let is_alias = |sub: &Sub| matches!(&sub.progress, Progress::Answered(s) if s.has_cname);

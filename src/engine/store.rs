@@ -256,6 +256,9 @@ impl Entry {
         self.hits = 0;
         self.built.usable = false;
         std::mem::swap(&mut self.gather, gather);
+        // Which is counted among those in flight stays so.
+        (gather.counted, self.gather.counted) = (self.gather.counted, 0);
+        gather.swapped = true;
         self.gather.live = false;
     }
 

@@ -2,8 +2,8 @@
 //!
 //! What a socket has sent stays in its buffer until the network has it. A
 //! neighbour that does not exist never takes its answers: the kernel keeps them
-//! for seconds, while it looks for the neighbour, and whoever forges the source
-//! of a few hundred queries a second fills the buffer with them. So half of the
+//! for seconds, while it looks for the neighbour, and a few hundred queries a
+//! second with forged sources fill the buffer with them. So half of the
 //! buffer is for clients that have shown where they are, by a cookie or over
 //! TCP. What has no room is put off for a moment, and then dropped.
 
@@ -34,6 +34,7 @@ struct PutOff {
     client: Client,
     octets: Vec<u8>,
     since: Instant,
+    proven: bool,
 }
 
 /// The way out of a listener.
@@ -123,7 +124,8 @@ impl Egress {
         let now = Instant::now();
         for answer in answers {
             let client = answer.client;
-            if client.proven || self.proven.knows(client.addr.ip(), now) {
+            let proven = client.proven || self.proven.knows(client.addr.ip(), now);
+            if proven {
                 let parcels = std::iter::once(parcel(client, answer.octets.clone()));
                 let sent = outlet.send(self.socket.get_ref().as_fd(), buffer, parcels);
                 self.dropped += sent.lost as u64;
@@ -137,7 +139,12 @@ impl Egress {
                 continue;
             }
             self.octets += octets.len();
-            self.put_off.push_back(PutOff { client, octets: octets.to_vec(), since: now });
+            let put_off = PutOff { client, octets: octets.to_vec(), since: now, proven };
+            if proven {
+                self.put_off.push_front(put_off);
+            } else {
+                self.put_off.push_back(put_off);
+            }
         }
     }
 
@@ -159,7 +166,7 @@ impl Egress {
     fn sends_again(&mut self, outlet: &mut Outlet, answer: &PutOff) -> bool {
         self.pressed = true;
         self.look();
-        if self.pressed {
+        if self.pressed && !answer.proven {
             return false;
         }
         let parcels = std::iter::once(parcel(answer.client, 0..answer.octets.len()));

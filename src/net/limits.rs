@@ -58,7 +58,7 @@ pub struct Permit {
 }
 
 /// A client as it is counted: a host that has one address of IPv6 has 2^64.
-fn counted(addr: IpAddr) -> IpAddr {
+pub(super) fn counted(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
         v4 => v4,

@@ -18,6 +18,7 @@
 
 mod alarm;
 pub mod batch;
+mod buffers;
 mod datagrams;
 mod egress;
 mod files;
@@ -43,6 +44,7 @@ mod tcp_link;
 mod tell;
 mod worker;
 
+pub use buffers::hint;
 pub use handed::Handed;
 pub use keys::{KeyError, Keys};
 pub use manager::Manager;

@@ -2,13 +2,14 @@
 //! TCP. Where room for answers is short, they come before those that may be
 //! anybody ([`super::egress`]).
 
+use super::limits::counted;
 use std::collections::HashSet;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Addresses remembered in each of two halves. Who comes again stays.
+/// Addresses remembered in each of two halves.
 const MOST: usize = 4096;
 
 /// A half is dropped when it is as old as this, at the latest.
@@ -47,13 +48,13 @@ impl Proven {
 
     /// A client has completed a handshake.
     pub fn note(&self, client: IpAddr, now: Instant) {
-        self.halves(now).newer.insert(client.to_canonical());
+        self.halves(now).newer.insert(counted(client));
     }
 
     /// Whether it has lately.
     pub fn knows(&self, client: IpAddr, now: Instant) -> bool {
         let halves = self.halves(now);
-        let client = client.to_canonical();
+        let client = counted(client);
         halves.newer.contains(&client) || halves.older.contains(&client)
     }
 }

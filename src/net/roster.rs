@@ -29,7 +29,7 @@ pub struct WorkerVitals {
     pub connections: [usize; 2],
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
-    /// Answers over UDP that found no room to be sent.
+    /// Answers over UDP that could not be sent.
     pub unsent: u64,
 }
 

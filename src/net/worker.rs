@@ -36,6 +36,9 @@ use tokio::task::JoinHandle;
 /// may open others; this many rounds of that, and the rest waits for a timer.
 const FLUSH_ROUNDS: usize = 4;
 
+/// Memory is given back to the system this often at most: it takes milliseconds.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+
 /// A socket towards a cluster.
 enum Socket {
     Datagrams(Rc<AsyncFd<UdpSocket>>),
@@ -85,6 +88,8 @@ pub struct Worker {
     due: Rc<Notify>,
     /// Answers had no room.
     put_off: Rc<Notify>,
+    /// When memory was last given back to the system.
+    given_back: Instant,
     /// Raised by a panic in one of its tasks.
     pub alarm: Alarm,
     /// What the log is told.
@@ -149,6 +154,7 @@ impl Worker {
             timer: Rc::new(Notify::new()),
             due: Rc::new(Notify::new()),
             put_off: Rc::new(Notify::new()),
+            given_back: start,
             alarm: Alarm::default(),
             teller: Teller::default(),
             taps: Taps::new(places),
@@ -407,7 +413,8 @@ pub async fn keep_time(shared: Shared) {
         let now = worker.now().max(next);
         worker.engine.on_timeout(now, &mut worker.outbox);
         worker.flush(&shared);
-        if worker.engine.has_given_back() {
+        if worker.engine.has_given_back() && worker.given_back.elapsed() >= GIVE_BACK_EVERY {
+            worker.given_back = Instant::now();
             give_memory_back();
         }
     }

@@ -20,7 +20,7 @@ pub struct Settled {
     pub has_data: bool,
     /// The clusters differ at the question's name.
     pub flattened: bool,
-    /// Where the CNAMEs of each reply lead, whether they are given or not.
+    /// Where the CNAMEs that are given lead, and whose they are.
     pub led: Vec<(usize, Labels)>,
     /// Where some chain ends, NOERROR is said.
     pub any_noerror: bool,
@@ -138,11 +138,11 @@ pub fn settle(context: &Context, subs: &[Sub], rows: &[Row]) -> Settled {
             Settled { has_data: !rows.is_empty(), rows, ..Settled::default() }
         }
         _ => match common_target(context, subs, &chains) {
-            Some(name) => keep(context, subs, rows, &chains, &name),
+            Some(name) => keep(context, &chains, &name),
             None => flatten(context, subs, &chains),
         },
     };
-    let links = chains.iter().flat_map(|chain| &chain.links);
+    let links = settled.rows.iter().filter(|row| row.record.rtype == CNAME);
     settled.led = links.map(|link| (link.sub, target(link).clone())).collect();
     let given = common_target(context, subs, &chains);
     let speaks = |chain: &&Chain<'_>| {
@@ -173,13 +173,7 @@ type Said = (Labels, Option<Labels>);
 
 /// The chains that begin with this CNAME; where they part, the first to say
 /// something about a name is right.
-fn keep(
-    context: &Context,
-    subs: &[Sub],
-    rows: &[Row],
-    chains: &[Chain<'_>],
-    name: &Labels,
-) -> Settled {
+fn keep(context: &Context, chains: &[Chain<'_>], name: &Labels) -> Settled {
     let mut said: Vec<Said> = Vec::new();
     let (mut links, mut data): (Vec<&Row>, Vec<&Row>) = Default::default();
     let mut conflicts = 0;
@@ -205,22 +199,8 @@ fn keep(
         }
         conflicts |= usize::from(parted);
     }
-    // A DNAME goes with the CNAME made from it, if it is the cluster's own and
-    // not above all of its names (R7).
-    let dnames = rows.iter().filter(|row| {
-        let suffix = &context.zone.clusters[subs[row.sub].cluster].suffix;
-        let above = |link: &&Row| {
-            let front = link.raw.in_front_of(&row.raw);
-            link.sub == row.sub && front.is_some_and(|front| !front.0.is_empty())
-        };
-        row.record.rtype == DNAME
-            && context.rtype != DNAME
-            && row.is_own
-            && !row.raw.same(suffix)
-            && links.iter().any(above)
-    });
     let has_data = !data.is_empty() || context.rtype == CNAME;
-    let rows = links.iter().copied().chain(dnames).chain(data).cloned().collect();
+    let rows = links.iter().copied().chain(data).cloned().collect();
     Settled { rows, conflicts, has_data, ..Settled::default() }
 }
 

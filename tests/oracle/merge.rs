@@ -46,8 +46,6 @@ pub struct Row {
     pub record: Record,
     /// The first name in its RDATA, as the cluster gave it.
     pub target: Option<Labels>,
-    /// Its owner, as the cluster gave it.
-    pub raw: Labels,
     /// Its owner is a name of the cluster that gave it, else one outside (R7).
     pub is_own: bool,
 }
@@ -55,7 +53,7 @@ pub struct Row {
 impl Row {
     /// A record that is in no reply.
     pub fn own(record: Record) -> Row {
-        Row { sub: 0, raw: record.owner.clone(), record, target: None, is_own: true }
+        Row { sub: 0, record, target: None, is_own: true }
     }
 }
 
@@ -89,11 +87,14 @@ fn ttl(field: u32) -> u32 {
 /// R7: whether a cluster speaks for a name as for its own; `None` if it is
 /// somebody else's.
 fn may_speak(context: &Context, sub: &Sub, owner: &Labels) -> Option<bool> {
-    if owner.same(&sub.name) {
+    if owner.same(&sub.name) && !sub.follows {
         return Some(true);
     }
     match context.zone.whose(sub.cluster, owner) {
-        Some((_, cluster)) => (cluster == sub.cluster).then_some(true),
+        // A name without a label for a prefix is one of all clusters.
+        Some((front, cluster)) => {
+            (cluster == sub.cluster && front.carrier().is_some()).then_some(true)
+        }
         None => owner.in_front_of(&context.zone.name).is_none().then_some(false),
     }
 }
@@ -110,14 +111,13 @@ impl Rewrites {
                         continue;
                     }
                     let target = record.names().next().cloned();
-                    let raw = record.owner.clone();
-                    let Some(is_own) = may_speak(context, sub, &raw) else { continue };
+                    let Some(is_own) = may_speak(context, sub, &record.owner) else { continue };
                     let Some(record) = all.record(context, sub, record) else {
                         all.too_long = true;
                         continue;
                     };
                     let rows = if section == 0 { &mut all.answer } else { &mut all.additional };
-                    rows.push(Row { sub: n, record, target, raw, is_own });
+                    rows.push(Row { sub: n, record, target, is_own });
                 }
             }
         }

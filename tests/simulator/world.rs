@@ -82,6 +82,9 @@ pub struct World {
     next_query: u64,
     /// First sub-questions of queries not answered yet.
     first: HashMap<(Link, u16), (u64, u8)>,
+    /// What was asked lately on streams, and when: one that says nothing for a
+    /// quarter of the deadline is taken for dead, and replaced.
+    streamed: HashMap<(Link, u16), Time>,
     /// What was asked lately by datagram, under which ID.
     asked: VecDeque<(Time, Question, LinkId, u16)>,
     /// Sockets that are open.
@@ -127,6 +130,7 @@ impl World {
             open: BTreeMap::new(),
             next_query: 0,
             first: HashMap::new(),
+            streamed: HashMap::new(),
             asked: VecDeque::new(),
             links: HashSet::new(),
         };
@@ -401,8 +405,9 @@ impl World {
         let before = ignored(lab);
         lab.reply(link.1, packet);
         let ignored = ignored(lab) > before;
-        let given_up =
-            ignored && matches!(kind, Kind::True(said) if self.is_crowded(worker, said, packet));
+        let given_up = ignored
+            && (matches!(kind, Kind::True(said) if self.is_crowded(worker, said, packet))
+                || self.is_slow_stream(link, id));
         let first = self.first.get(&(link, id)).copied();
         let case = first.and_then(|(query, _)| self.open.get_mut(&query)).map(|open| &mut open.0);
         match (kind, case) {
@@ -440,6 +445,13 @@ impl World {
             .iter()
             .filter(|&&(at, known, ..)| known == question && self.now.since(at) <= lately);
         same.count() >= usize::from(WINDOWS)
+    }
+
+    /// Whether a reply comes so late on its stream that another may have taken its
+    /// place.
+    fn is_slow_stream(&self, link: Link, id: u16) -> bool {
+        let slow = self.rules.deadline / 4;
+        self.streamed.get(&(link, id)).is_some_and(|&at| self.now.since(at) >= slow)
     }
 
     /// A cluster has told a worker something.
@@ -515,6 +527,10 @@ impl World {
         let link = (worker, asked.link);
         if udp {
             self.remember_asked(worker, asked);
+        } else {
+            let now = self.now;
+            self.streamed.retain(|_, at| now.since(*at) <= IN_FLIGHT);
+            self.streamed.entry((link, asked.id())).or_insert(now);
         }
         if self.chance(self.weather.struck) {
             let state = if self.chance(50) { LinkState::Refused } else { LinkState::Closed };

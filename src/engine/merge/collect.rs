@@ -28,7 +28,7 @@ pub(super) enum Home {
     /// Of the cluster that gave it.
     #[default]
     Own,
-    /// Of another cluster, of a zone, or of a cluster of another zone.
+    /// Of another cluster or of all, of a zone, or of a cluster of another zone.
     Others,
     /// Of nobody we know.
     Outside,
@@ -41,8 +41,8 @@ enum Rewritten {
     Asked,
     To(NameId),
     TooLong,
-    /// An owner that its cluster does not speak for is not rewritten: it spells
-    /// no name (R3).
+    /// An owner that its cluster does not speak for is not rewritten: another
+    /// record may have to spell it first (R3).
     Foreign,
 }
 
@@ -292,7 +292,10 @@ impl Merger {
     /// Whose the name in `self.flat` is, of which `place` says the cluster.
     fn home(&self, reading: &Reading<'_>, place: Option<(usize, usize)>) -> Home {
         match place {
-            Some((_, cluster)) if cluster == reading.cluster => Home::Own,
+            // Without a label for its prefix it is a name of all clusters.
+            Some((kept, cluster)) if cluster == reading.cluster => {
+                if self.flat.first_plain(kept).is_some() { Home::Own } else { Home::Others }
+            }
             Some(_) => Home::Others,
             None => {
                 let mut lower: FlatName = self.flat.clone();

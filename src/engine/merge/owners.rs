@@ -7,11 +7,9 @@
 //! question's name.
 
 use super::chains::{Chain, says_noerror};
-use super::collect::Home;
 use super::{Fate, Merger, Section};
 use crate::config::Zone;
 use crate::engine::gather::Gather;
-use crate::wire::name::{Budget, FlatName, same};
 use crate::wire::names::{Ident, NameId};
 use domain::base::iana::{ExtendedErrorCode, Rtype};
 use smallvec::SmallVec;
@@ -115,7 +113,6 @@ impl Merger {
             kept.push(Chain { links, ended: chain.ended && has_end, ..chain });
         }
         let mut has_data = self.chains.qtype == Rtype::CNAME;
-        self.keep_dnames(gather, zone);
         for chain in kept {
             self.keep_end(chain, None);
             has_data |= chain.ended;
@@ -144,47 +141,6 @@ impl Merger {
             });
         }
         left_out.push(chain.sub);
-    }
-
-    /// A DNAME goes with the CNAME made from it (RFC 6672, 3.1): one whose owner is
-    /// above that CNAME's. It redirects everything below it, so it has to be the
-    /// cluster's own, and not all of the zone (R7).
-    fn keep_dnames(&mut self, gather: &Gather, zone: &Zone) {
-        if self.chains.qtype == Rtype::DNAME {
-            return;
-        }
-        let links = self.order.len();
-        for n in 0..self.records.len() {
-            let record = &self.records[n];
-            if record.section == Section::Answer
-                && record.fate == Fate::Open
-                && record.rtype == Rtype::DNAME
-                && record.home == Home::Own
-                && self.order[..links].iter().any(|&at| self.is_above(n, at, gather, zone))
-            {
-                self.records[n].fate = Fate::Answer;
-                self.order.push(n as u32);
-            }
-        }
-    }
-
-    /// Whether a DNAME's owner is above that of a CNAME in the same reply.
-    fn is_above(&self, dname: usize, link: u32, gather: &Gather, zone: &Zone) -> bool {
-        let (dname, link) = (&self.records[dname], &self.records[link as usize]);
-        if dname.sub != link.sub {
-            return false;
-        }
-        let sub = &gather.subs()[dname.sub];
-        let (mut above, mut below) = (FlatName::root(), FlatName::root());
-        let mut budget = Budget::for_message(sub.reply.len());
-        let read = above
-            .read(&sub.reply, dname.source as usize, &mut budget)
-            .and_then(|_| below.read(&sub.reply, link.source as usize, &mut budget));
-        let suffix = &zone.clusters[sub.cluster].suffix;
-        read.is_ok()
-            && above.labels() > suffix.labels()
-            && below.labels() > above.labels()
-            && below.last(above.labels()).is_some_and(|end| same(end, above.as_slice()))
     }
 
     /// Keeps what one chain ends in; under the question's name if `ttl` says

@@ -67,12 +67,15 @@ impl Merger {
         }
     }
 
-    /// R7: of a name outside a cluster speaks if its own chain leads there.
+    /// R7: of a name outside a cluster speaks if its own chain, as it is given, leads
+    /// there.
     fn may_speak(&self, record: &Record, owner: Ident) -> bool {
         record.home == Home::Own
             || self.chains.links.iter().any(|&link| {
                 let link = &self.records[link as usize];
-                link.sub == record.sub && self.names.ident(link.names[0]) == owner
+                matches!(link.fate, Fate::Answer | Fate::Duplicate)
+                    && link.sub == record.sub
+                    && self.names.ident(link.names[0]) == owner
             })
     }
 

@@ -194,7 +194,7 @@ def flood(bed, check):
 def open_resolvers(bed, check):
     zone = ("--zone", "z.", "--cluster", "k. a- 10.8.0.1")
     for words, told in ((("--listen", "0.0.0.0", "--forward", ". 10.0.0.1"), "open resolver"),
-                        (("--listen", "0.0.0.0"), "whoever reaches it may ask"),
+                        (("--listen", "0.0.0.0"), "anybody may ask"),
                         (("--listen", "0.0.0.0", "--allow", "10.0.0.0/8"), None),
                         (("--listen", "10.1.2.3", "--forward", ". 10.0.0.1"), None)):
         code, out, err = bed.run(bed.binary, "check", *zone, *words)
