@@ -34,7 +34,12 @@ impl Budget {
         Budget(16 * len + 4096)
     }
 
-    fn spend(&mut self, octets: usize) -> Result<(), Malformed> {
+    /// Octets left.
+    pub(super) fn left(self) -> usize {
+        self.0
+    }
+
+    pub(super) fn spend(&mut self, octets: usize) -> Result<(), Malformed> {
         self.0 = self.0.checked_sub(octets).ok_or(Malformed)?;
         Ok(())
     }

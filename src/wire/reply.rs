@@ -120,6 +120,50 @@ fn is_name(packet: &[u8], at: usize, name: &[u8]) -> Result<bool, Malformed> {
     Ok(same(flat.as_slice(), name))
 }
 
+/// Octets before the target of an SRV record.
+const SRV_NUMBERS: usize = 6;
+
+/// Targets of SRV records, which have been checked. The owners of the addresses
+/// beside them are pointers to them, mostly in the same order, and need not be
+/// followed again.
+struct Targets {
+    /// Where each begins, and what it cost to check it.
+    places: [(u16, u16); 64],
+    count: usize,
+    next: usize,
+}
+
+impl Targets {
+    fn new() -> Self {
+        Targets { places: [(0, 0); 64], count: 0, next: 0 }
+    }
+
+    fn add(&mut self, place: usize, cost: usize) {
+        if let (Some(free), Ok(place), Ok(cost)) =
+            (self.places.get_mut(self.count), u16::try_from(place), u16::try_from(cost))
+        {
+            *free = (place, cost);
+            self.count += 1;
+        }
+    }
+
+    /// What it cost to check what a pointer leads to, if that is the next target
+    /// or once more the one before.
+    fn cost(&mut self, high: u8, low: u8) -> Option<usize> {
+        let place = u16::from(high & 0x3F) << 8 | u16::from(low);
+        for n in [self.next, self.next.wrapping_sub(1)] {
+            match self.places.get(n) {
+                Some(&(known, cost)) if n < self.count && known == place => {
+                    self.next = n + 1;
+                    return Some(cost.into());
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
 impl Summary {
     fn check_records(&mut self, packet: &[u8], question: &[u8]) -> Result<(), Malformed> {
         let (asked, fixed) = question.split_at(question.len() - 4);
@@ -127,11 +171,18 @@ impl Summary {
         let mut budget = Budget::for_message(packet.len());
         let mut at = self.records;
         let mut opts = 0;
+        let mut targets = Targets::new();
         for (section, &count) in self.counts.iter().enumerate() {
             for _ in 0..count {
                 // Most owners are pointers to the question, which is ours.
                 let fixed = match packet.get(at..at + 2) {
                     Some(owner) if owner == QUESTION_POINTER => at + 2,
+                    Some(&[high @ 0xC0..=0xFF, low])
+                        if let Some(cost) = targets.cost(high, low) =>
+                    {
+                        budget.spend(cost + 2)?;
+                        at + 2
+                    }
                     _ => name::check(packet, at, &mut budget)?,
                 };
                 let (record, next) = record::read_behind(packet, at, fixed)?;
@@ -146,7 +197,11 @@ impl Summary {
                     self.cookie = cookie.map(|place| (place.start as u16, place.len() as u16));
                     continue;
                 }
+                let before = budget.left();
                 rdata::check(packet, record.rtype, record.rdata.clone(), &mut budget)?;
+                if record.rtype == Rtype::SRV {
+                    targets.add(record.rdata.start + SRV_NUMBERS, before - budget.left());
+                }
                 if record.class != Class::IN {
                     continue;
                 }
