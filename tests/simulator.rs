@@ -46,7 +46,7 @@ use weather::Weather;
 use world::World;
 
 /// Worlds of one run, unless the environment says otherwise.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 400;
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
