@@ -22,8 +22,8 @@ LABEL org.opencontainers.image.title="gathersrv" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /image/gathersrv /gathersrv
-# A number of its own, and not that of "nobody": with host networking whoever has
-# the same may join its ports. There is no /etc/passwd.
+# A number of its own, and not that of "nobody": with host networking another
+# process of the same user could join its ports. There is no /etc/passwd.
 USER 10053:10053
 # DNS, and what --admin serves. Both above 1023, so that no right is needed.
 EXPOSE 5353/udp 5353/tcp 9153/tcp

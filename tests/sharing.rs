@@ -189,8 +189,8 @@ fn every_way(name: &str) -> Vec<(Client, Vec<u8>)> {
     ways
 }
 
-/// However it is asked, and whatever is repeated meanwhile: at most so many IDs
-/// with CD, and as many without.
+/// Every flag, transport and retransmission: at most `WINDOWS` IDs with CD, and as
+/// many without.
 #[test]
 fn u4_one_question_has_a_few_ids_in_flight_whoever_asks_and_however() {
     let names = ["s.distributed.local.", "a-s.distributed.local."];

@@ -199,7 +199,20 @@ struct Anew<'a> {
     truncated: bool,
 }
 
-impl Anew<'_> {
+impl<'a> Anew<'a> {
+    /// Begins after the question, to whose `name` the records may point.
+    fn begin(
+        message: Message,
+        name: &[u8],
+        room: usize,
+        compressor: &'a mut Compressor,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
+        compressor.start(message.start);
+        compressor.register(name, message.start + HEADER_LEN);
+        Anew { message, compressor, room, out, full: false, truncated: false }
+    }
+
     /// Adds a record, if there is room for it and all before it had room.
     fn push(&mut self, section: usize, packet: &[u8], raw: &RawRecord) {
         let before = self.out.len();
@@ -306,18 +319,8 @@ impl Engine {
         let too_long = led.links.len() + own_links > MAX_CHAIN;
         let message = Message::begin(&mut out.octets, &led.question);
         let (merger, octets) = (&mut self.merger, &mut out.octets);
-        merger.compressor.start(message.start);
-        merger
-            .compressor
-            .register(&led.question[..led.question.len() - 4], message.start + HEADER_LEN);
-        let mut anew = Anew {
-            message,
-            compressor: &mut merger.compressor,
-            room,
-            out: octets,
-            full: false,
-            truncated: false,
-        };
+        let name = &led.question[..led.question.len() - 4];
+        let mut anew = Anew::begin(message, name, room, &mut merger.compressor, octets);
         if rcode != OptRcode::SERVFAIL {
             for &at in &led.links {
                 if let Ok((raw, _)) = record::read(&led.reply, at) {
@@ -360,17 +363,9 @@ impl Engine {
         let room =
             limit(gather.asker(), settings).saturating_sub(opt_len(gather.edns, &merger.notes));
         let message = Message::begin(octets, &gather.question);
-        merger.compressor.start(message.start);
-        merger.compressor.register(gather.name(), message.start + HEADER_LEN);
         let (mut extended, asked) = (0, asked_type(&gather.question));
-        let mut anew = Anew {
-            message,
-            compressor: &mut merger.compressor,
-            room,
-            out: octets,
-            full: false,
-            truncated: false,
-        };
+        let name = gather.name();
+        let mut anew = Anew::begin(message, name, room, &mut merger.compressor, octets);
         if let Progress::Answered(summary) = sub.progress {
             extended = summary.extended_rcode;
             let mut budget = Budget::for_message(sub.reply.len());

@@ -1,6 +1,6 @@
-//! What the system lets a listener's buffers be. Where that is little, bursts of
-//! queries are lost before anybody sees them, and answers lack room; whoever runs
-//! the daemon on a network is told which number to change.
+//! The system's limits on a listener's socket buffers. Small ones lose bursts of
+//! queries before the daemon reads them, and answers before they are sent. The log
+//! and `gathersrv check` name the limit to raise.
 
 use crate::config::Settings;
 use std::fs;

@@ -26,8 +26,8 @@ const ONE: Open = Open { workers: 1.0, windows: 1.0 };
 /// The forger asks as well, in every way: with CD and without, of four workers.
 const ALL: Open = Open { workers: 4.0, windows: 2.0 * WINDOWS as f64 };
 
-/// That one of so many forged packets is taken, of each of which this is the
-/// probability.
+/// The probability that at least one of `packets` forged packets is accepted, if
+/// each is with the probability `each`.
 fn at_least_one(packets: f64, each: f64) -> f64 {
     -(-packets * each).exp_m1()
 }
@@ -37,8 +37,8 @@ fn unwatched(open: Open) -> f64 {
     at_least_one(RATE * HOUR, open.workers * open.windows / (PORTS * IDS))
 }
 
-/// In an hour, watched: so many guesses meet a worker's sockets, then there is
-/// TCP for a while. `each` is the probability that one of them is taken.
+/// In an hour, watched: after [`GUESSES`] guesses that meet a worker's sockets the
+/// server is asked over TCP for [`SIEGE`]. `each` is the probability that one of them is taken.
 fn watched(open: Open, guesses_a_second: f64, each: f64) -> f64 {
     let guesses = f64::from(GUESSES);
     let cycle = guesses / guesses_a_second + SIEGE.as_secs_f64();

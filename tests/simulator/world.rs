@@ -435,8 +435,8 @@ impl World {
         }
     }
 
-    /// Whether a worker had so many IDs of this question in flight that it may have
-    /// given up the first for another server's (U4).
+    /// Whether a worker had [`WINDOWS`] IDs of this question in flight, so that it may
+    /// have given up the first for another server's (U4).
     fn is_crowded(&self, worker: usize, said: &Said, packet: &[u8]) -> bool {
         let question = (worker, said.cluster, said.name, said.rtype, cluster::has_cd(packet));
         let lately = self.rules.deadline * 2;

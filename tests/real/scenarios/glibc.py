@@ -26,19 +26,24 @@ def enter(bed):
     return None, told.strip()
 
 
-def run(bed, check):
+def run_inside(bed, check, script, what, timeout):
+    """Runs a script in namespaces of its own, and adds what it passed and failed."""
     words, why = enter(bed)
     if words is None:
-        check.skip("glibc in a network namespace", why)
+        check.skip(f"{what} in a network namespace", why)
         return
     # Its files are in our directory, which goes with us even if it is killed.
     inside = {**os.environ, "TMPDIR": str(bed.dir)}
-    code, out, told = bed.run(*words, sys.executable, HERE / "inside.py", bed.binary, timeout=120,
+    code, out, told = bed.run(*words, sys.executable, HERE / script, bed.binary, timeout=timeout,
                               env=inside)
     counts = re.search(r"^(\d+) passed, (\d+) failed\n\Z", out, re.M)
     print(out[:counts.start()] if counts else out, end="")
     if counts is None:
-        check.fail("glibc goes on to its end", f"exit code {code}\n{told}")
+        check.fail(f"{what} goes on to its end", f"exit code {code}\n{told}")
         return
     check.passed += int(counts[1])
     check.failed += int(counts[2])
+
+
+def run(bed, check):
+    run_inside(bed, check, "inside.py", "glibc", 120)

@@ -1,8 +1,8 @@
 """A cluster, a forward and strangers that lie to the built daemon, with dnsmasq
 in front: what was found from outside once, and is not to come back (R7, Q6, Q7).
 
-And what is too much: eight silent clusters under a flood of long names, and an
-open resolver that nobody is told of."""
+Also: memory under a flood of long names with eight silent clusters, and the
+warning about an open resolver."""
 
 import re
 import socket
