@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 /// IDs of one question at one cluster in flight by datagram, in one worker.
 pub const MOST: u8 = 4;
 
-/// Counters. With 100,000 IDs in flight one question in 1,600 looks like a fifth
+/// Counters. With 100,000 IDs in flight one question in 1,500 looks like a fifth
 /// of another.
 const COUNTERS: usize = 1 << 18;
 
