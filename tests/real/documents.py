@@ -41,6 +41,7 @@ NOT_RUN = {
         "scripts/faulttest": "measures, for minutes",
         "scripts/soak": "measures, for as long as it is told",
         "scripts/instructions": "a step of scripts/test",
+        "scripts/mutants": "measures, for an hour",
         "scripts/dependencies": "a step of scripts/test",
     },
     "docs/delegation.md": {

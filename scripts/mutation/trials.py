@@ -1,0 +1,151 @@
+"""The tests against each mutant.
+
+Every test is run once without a change, to learn which changes it comes to and
+how long it takes. A mutant meets the tests that come to it, quick ones first,
+until one fails twice or hangs: a test that fails once by itself proves nothing.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .tree import CHOSEN, REACHED
+
+# A mutant may loop for ever or eat all memory: these are far beyond any test.
+SLOWER, SPARE_SECONDS = 8, 30
+MEMORY = 8 << 30
+# Tests that take less are run together.
+QUICK_SECONDS = 0.3
+TOGETHER = 40
+
+
+@dataclass
+class Test:
+    """A test by its binary and name; `seconds` alone, on this machine, today."""
+
+    binary: str
+    program: str
+    name: str
+    seconds: float = 0.0
+    reaches: frozenset = frozenset()
+
+
+@dataclass
+class Trial:
+    """What became of one mutant: the test that caught it, or None."""
+
+    number: int
+    caught_by: str | None = None
+    reached: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+
+def limits():
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run(tests, cwd, seconds, extra):
+    """Whether tests of one binary pass: True, False, or None if they hang."""
+    environment = {**os.environ, **extra, "PROPTEST_MAX_SHRINK_ITERS": "0", "PROPTEST_RNG_SEED": "1",
+                   "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "1", "RUST_BACKTRACE": "0"}
+    command = [tests[0].program, "--test-threads=1", "--exact", *(test.name for test in tests)]
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out,
+                                   stderr=out, start_new_session=True, preexec_fn=limits)
+        try:
+            code = process.wait(SLOWER * seconds + SPARE_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return None if code is None else code == 0
+
+
+def listed(built):
+    """Every test of the binaries that were built."""
+    tests = []
+    for binary, program in sorted(built.items()):
+        out = subprocess.run([program, "--list", "--format=terse"], capture_output=True, text=True,
+                             check=True, timeout=60).stdout
+        tests += [Test(binary, program, line.removesuffix(": test"))
+                  for line in out.splitlines() if line.endswith(": test")]
+    return tests
+
+
+def learn(test, cwd):
+    """Runs a test as the program is; whether it passed."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+        reached = Path(directory) / "reached"
+        start = time.monotonic()
+        passed = run([test], cwd, 60, {REACHED: str(reached)})
+        test.seconds = time.monotonic() - start
+        data = reached.read_bytes() if reached.exists() else b""
+    test.reaches = frozenset(data[at] | data[at + 1] << 8 for at in range(0, len(data), 2))
+    return passed
+
+
+def in_turn(work, items, jobs, heading):
+    """Results in the order they come, with a line now and then."""
+    done = []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for future in concurrent.futures.as_completed([pool.submit(work, item) for item in items]):
+            done.append(future.result())
+            if len(done) % 25 == 0 or len(done) == len(items):
+                print(f"{heading} {len(done)} of {len(items)}", flush=True)
+    return done
+
+
+def baseline(built, cwd, jobs):
+    """The tests that pass without a change, with what they come to."""
+    tests = listed(built)
+    passed = in_turn(lambda test: (learn(test, cwd), test), tests, jobs, "tests as they are:")
+    for ok, test in passed:
+        if not ok:
+            print(f"left out, because it fails without a change: {test.binary} {test.name}", flush=True)
+    return [test for ok, test in passed if ok]
+
+
+def batches(tests):
+    """The tests in the order they are run: quick ones of a binary together."""
+    quick, slow = {}, []
+    for test in sorted(tests, key=lambda test: test.seconds):
+        if test.seconds < QUICK_SECONDS:
+            quick.setdefault(test.binary, []).append(test)
+        else:
+            slow.append([test])
+    together = [group[at:at + TOGETHER] for group in quick.values() for at in range(0, len(group), TOGETHER)]
+    return together + slow
+
+
+def catches(group, cwd, number):
+    """Whether these tests notice the change, for certain."""
+    seconds = sum(test.seconds for test in group)
+    for _ in range(2):
+        passed = run(group, cwd, seconds, {CHOSEN: str(number)})
+        if passed is None:
+            return True
+        if passed:
+            return False
+    return True
+
+
+def trial(number, tests, cwd):
+    start = time.monotonic()
+    come_to = [test for test in tests if number in test.reaches]
+    result = Trial(number, reached=len(come_to))
+    for group in batches(come_to):
+        if catches(group, cwd, number):
+            result.caught_by = group[0].binary
+            break
+    result.seconds = time.monotonic() - start
+    return result
