@@ -1,0 +1,107 @@
+//! Changes of what is served, and of who serves it.
+
+use crate::client::{Stream, answer, get, query, whole};
+use crate::common::text::shown;
+use crate::process::{Daemon, Directory, own_port, until, zone};
+use crate::upstream::Upstream;
+use std::net::{SocketAddr, UdpSocket};
+
+/// Served at `at`, with the admin server at the next port of the test's own.
+fn corefile(at: SocketAddr, admin: SocketAddr, clusters: &[&Upstream]) -> String {
+    let mut text = format!("distributed.local.:{} {{\n  bind {}\n", at.port(), at.ip());
+    text += &format!("  prometheus {admin}\n  gathersrv distributed.local. {{\n");
+    for (cluster, letter) in clusters.iter().zip('a'..) {
+        text += &format!("    cluster-{letter}.local. {letter}- {}\n", cluster.addr);
+    }
+    text + "  }\n}\n"
+}
+
+#[test]
+fn a_changed_file_is_served_and_a_wrong_one_is_not() {
+    let (a, b) = (Upstream::start('a'), Upstream::start('b'));
+    let (port, admin) = (own_port(1), own_port(2));
+    let directory = Directory::new("reload");
+    let path = directory.write("Corefile", &corefile(port, admin, &[&a]));
+    let daemon = Daemon::with_corefile(&path);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3], "one cluster");
+    assert_eq!(daemon.metric("gathersrv_reloads_total", &[]), 0.0);
+
+    directory.write("Corefile", &corefile(port, admin, &[&a, &b]));
+    let told = daemon.event("reloaded");
+    assert!(
+        told["message"].as_str().unwrap().ends_with("is served as it is now (change 1)"),
+        "{told}"
+    );
+    assert_eq!(answer(daemon.addr(), "two"), whole("two"));
+    assert_eq!(daemon.metric("gathersrv_reloads_total", &[]), 1.0);
+    assert!(get(daemon.admin(), "/config").text.contains("cluster-b.local."));
+    let status = daemon.status();
+    assert_eq!(status["zones"][0]["clusters"].as_array().unwrap().len(), 2);
+    assert_eq!(status["config"]["reloads"], 1);
+
+    directory.write("Corefile", "distributed.local.:53 {\n  gathersrf x\n}\n");
+    let refused = daemon.event("reload_refused");
+    assert_eq!(refused["level"], "ERROR");
+    assert!(refused["message"].as_str().unwrap().contains("gathersrf"), "{refused}");
+    assert_eq!(daemon.metric("gathersrv_reload_failures_total", &[]), 1.0);
+    assert_eq!(daemon.metric("gathersrv_config_last_reload_successful", &[]), 0.0);
+    assert!(daemon.status()["config"]["last_error"].as_str().unwrap().contains("gathersrf"));
+    assert_eq!(answer(daemon.addr(), "three"), whole("three"));
+    // Told again only if somebody asks.
+    daemon.signal("HUP");
+    until("told again", || (daemon.events("reload_refused").len() == 2).then_some(()));
+
+    directory.write("Corefile", &corefile(port, admin, &[&a, &b]));
+    daemon.event("reload_undone");
+    assert_eq!(daemon.metric("gathersrv_config_last_reload_successful", &[]), 1.0);
+    daemon.signal("HUP");
+    daemon.event("reload_unchanged");
+}
+
+#[test]
+fn a_changed_port_is_listened_on_and_the_old_one_is_left() {
+    let a = Upstream::start('a');
+    let (first, second, admin) = (own_port(3), own_port(4), own_port(5));
+    let directory = Directory::new("port");
+    let path = directory.write("Corefile", &corefile(first, admin, &[&a]));
+    let daemon = Daemon::with_corefile(&path);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3]);
+    directory.write("Corefile", &corefile(second, admin, &[&a]));
+    daemon.event("reloaded");
+    assert_eq!(answer(second, "two"), whole("two")[..3]);
+    let mut stream = Stream::open(second);
+    stream.send(&[query(1, "one")]);
+    assert_eq!(shown(&stream.receive().unwrap()), whole("one")[..3]);
+    until("the old port is free", || UdpSocket::bind(first).ok());
+    until("the old listener is gone", || {
+        std::net::TcpStream::connect(first).is_err().then_some(())
+    });
+    assert_eq!(daemon.status()["listen"][0]["addr"], second.to_string());
+}
+
+#[test]
+fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
+    let (a, b) = (Upstream::start('a'), Upstream::start('b'));
+    let listen = own_port(6).to_string();
+    let start = || {
+        let mut command = crate::process::program();
+        command.args(["--listen", &listen, "--workers", "2", "--take-over"]).args(zone(&[&a, &b]));
+        Daemon::run(command)
+    };
+    let mut first = start();
+    assert_eq!(answer(first.addr(), "zero"), whole("zero"));
+    let second = start();
+    let mut stream = Stream::open(first.addr());
+    stream.send(&[query(1, "one")]);
+    assert_eq!(shown(&stream.receive().unwrap()), whole("one"));
+    first.signal("TERM");
+    for n in 0..40 {
+        let name = format!("name-{n}");
+        assert_eq!(answer(second.addr(), &name), whole(&name));
+    }
+    drop(stream);
+    assert_eq!(first.ended().code(), Some(0));
+    assert_eq!(first.events("ports_left").len(), 1);
+    second.event("ports_ours");
+    assert_eq!(answer(second.addr(), "after"), whole("after"));
+}

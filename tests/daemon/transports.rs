@@ -1,0 +1,143 @@
+//! The path of a query through the sockets: UDP in batches, replies over TCP,
+//! the address that was asked.
+
+use crate::client::{Stream, answer, ask, id_of, query, query_for, whole};
+use crate::common::text::shown;
+use crate::process::{Daemon, until};
+use crate::upstream::{Does, Upstream};
+use domain::base::iana::Rtype;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+fn clusters() -> (Upstream, Upstream) {
+    (Upstream::start('a'), Upstream::start('b'))
+}
+
+#[test]
+fn an_answer_over_udp_has_the_records_of_every_cluster() {
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &[]);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one"));
+    assert_eq!(a.asked(false), ["one.cluster-a.local. A"]);
+    assert_eq!(b.asked(false), ["one.cluster-b.local. A"]);
+    assert_eq!(a.asked(true), [] as [&str; 0]);
+}
+
+#[test]
+fn many_queries_at_once_are_all_answered() {
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &["--workers", "2"]);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // Fewer octets than a socket's buffer holds, whatever the daemon does meanwhile.
+    let mut open: BTreeSet<u16> = (0..150).collect();
+    let mut packet = [0; 4096];
+    for _ in 0..8 {
+        for id in &open {
+            socket.send_to(&query(*id, &format!("name-{id}")), daemon.addr()).unwrap();
+        }
+        while !open.is_empty()
+            && let Ok(len) = socket.recv(&mut packet)
+        {
+            let id = id_of(&packet);
+            assert_eq!(shown(&packet[..len]), whole(&format!("name-{id}")));
+            open.remove(&id);
+        }
+    }
+    assert!(open.is_empty(), "unanswered: {open:?}");
+}
+
+#[test]
+fn t5_the_answer_comes_from_the_address_that_was_asked() {
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &["--listen", "0.0.0.0:0"]);
+    let port = daemon.addr().port();
+    for last in [1, 2, 77] {
+        // `ask` compares where the answer comes from.
+        ask((Ipv4Addr::new(127, 0, 0, last), port).into(), &query(7, "one"));
+    }
+}
+
+#[test]
+fn u4_a_truncated_reply_is_asked_for_over_tcp() {
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &[]);
+    let mut stream = Stream::open(daemon.addr());
+    stream.send(&[query_for(9, "large", Rtype::TXT)]);
+    let answer = stream.receive().unwrap();
+    assert!(answer.len() > 4096, "one of many records");
+    let lines = shown(&answer);
+    assert_eq!(lines.len(), 1 + 200 + 200, "header and records of both");
+    assert_eq!(a.asked(true), ["large.cluster-a.local. TXT"]);
+    assert_eq!(a.asked(false), ["large.cluster-a.local. TXT"]);
+}
+
+#[test]
+fn u4_one_connection_to_a_server_has_many_questions() {
+    let (a, b) = clusters();
+    a.does(Does::Truncate);
+    let daemon = Daemon::start(&[&a, &b], &["--deadline", "10s"]);
+    for n in 0..5 {
+        let name = format!("name-{n}");
+        assert_eq!(answer(daemon.addr(), &name), whole(&name));
+    }
+    assert_eq!(a.asked(true).len(), 5);
+    assert_eq!(a.connections(), 1);
+}
+
+#[test]
+fn u4_a_connection_that_the_server_closed_is_opened_anew() {
+    let (a, b) = clusters();
+    a.does(Does::TruncateAndClose);
+    let daemon = Daemon::start(&[&a, &b], &["--deadline", "10s"]);
+    for n in 0..4 {
+        let name = format!("name-{n}");
+        assert_eq!(answer(daemon.addr(), &name), whole(&name));
+    }
+    assert!(a.connections() >= 4, "{}", a.connections());
+}
+
+#[test]
+fn a_connection_nobody_reads_from_costs_only_its_cluster() {
+    let (a, b) = clusters();
+    a.does(Does::TruncateAndStall);
+    let daemon = Daemon::start(&[&a, &b], &["--deadline", "600ms"]);
+    let lines = answer(daemon.addr(), "one");
+    assert!(lines.contains(&"one.distributed.local. 5 IN A 10.9.1.1".into()), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("without cluster-a.local. a-")), "{lines:?}");
+}
+
+#[test]
+fn f1_a_closed_port_is_noticed_at_once_and_the_rest_is_answered() {
+    let b = Upstream::start('b');
+    // A port that was free a moment ago: an ICMP message comes back.
+    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let words = format!("cluster-a.local. a- {gone}");
+    let other = format!("cluster-b.local. b- {}", b.addr);
+    let mut command = crate::process::program();
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--deadline", "60s"]);
+    command.args(["--zone", "distributed.local.", "--cluster", &words, "--cluster", &other]);
+    let daemon = Daemon::run(command);
+    // With this deadline, silence alone would outlast the client.
+    let lines = answer(daemon.addr(), "one");
+    assert!(lines.contains(&"one.distributed.local. 5 IN A 10.9.1.1".into()), "{lines:?}");
+    until("a count", || {
+        (daemon.metric("gathersrv_failed_subqueries_total", &[]) > 0.0).then_some(())
+    });
+}
+
+#[test]
+fn ipv6_clients_and_ipv4_clusters_meet() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return;
+    }
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &["--listen", "[::1]:0"]);
+    let socket = UdpSocket::bind("[::1]:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.send_to(&query(3, "one"), daemon.addr()).unwrap();
+    let mut packet = [0; 4096];
+    let len = socket.recv(&mut packet).unwrap();
+    assert_eq!(shown(&packet[..len]), whole("one"));
+}

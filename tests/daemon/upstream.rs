@@ -1,0 +1,177 @@
+//! A cluster's DNS server, over UDP and TCP at one port of loopback, that does
+//! what the test tells it to.
+
+use crate::common::text::{Reply, question_of};
+use domain::base::iana::Rcode;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What it does with queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Does {
+    Answer,
+    Nothing,
+    /// Truncates over UDP.
+    Truncate,
+    /// The same, and closes every connection once it has answered.
+    TruncateAndClose,
+    /// The same, and takes connections without reading from them.
+    TruncateAndStall,
+}
+
+/// How long a socket is waited for before the server looks whether it is to end.
+const TICK: Duration = Duration::from_millis(50);
+
+struct Shared {
+    letter: char,
+    does: Mutex<Does>,
+    asked: Mutex<Vec<(bool, String)>>,
+    connections: Mutex<usize>,
+    ended: AtomicBool,
+}
+
+pub struct Upstream {
+    pub addr: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Upstream {
+    /// Cluster `a` has the suffix cluster-a.local. and addresses in 10.8.1.0/24,
+    /// cluster `b` the next ones.
+    pub fn start(letter: char) -> Self {
+        let (udp, tcp) = sockets();
+        let addr = udp.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            letter,
+            does: Mutex::new(Does::Answer),
+            asked: Mutex::default(),
+            connections: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        let own = shared.clone();
+        std::thread::spawn(move || own.serve_udp(&udp));
+        let own = shared.clone();
+        std::thread::spawn(move || own.serve_tcp(&tcp));
+        Upstream { addr, shared }
+    }
+
+    pub fn does(&self, what: Does) {
+        *self.shared.does.lock().unwrap() = what;
+    }
+
+    /// The questions of clients so far, over UDP or over TCP; not those for a SOA,
+    /// by which the daemon learns how its servers are.
+    pub fn asked(&self, over_tcp: bool) -> Vec<String> {
+        let all = self.shared.asked.lock().unwrap();
+        all.iter().filter(|(tcp, _)| *tcp == over_tcp).map(|(_, text)| text.clone()).collect()
+    }
+
+    pub fn connections(&self) -> usize {
+        *self.shared.connections.lock().unwrap()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Relaxed);
+    }
+}
+
+fn sockets() -> (UdpSocket, TcpListener) {
+    for _ in 0..20 {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()) {
+            return (udp, tcp);
+        }
+    }
+    panic!("no port is free over both UDP and TCP");
+}
+
+impl Shared {
+    fn is_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    fn does(&self) -> Does {
+        *self.does.lock().unwrap()
+    }
+
+    /// The answer to a query: a name that begins with `large` has 200 TXT
+    /// records, one with `none` does not exist, every other one two addresses.
+    fn answer(&self, query: &[u8], tcp: bool) -> Option<Vec<u8>> {
+        let question = question_of(query);
+        let (name, rtype) = question.split_once(' ').unwrap();
+        if rtype != "SOA" {
+            self.asked.lock().unwrap().push((tcp, question.clone()));
+        }
+        let net = 8 + (self.letter as u8 - b'a');
+        let lines = match (name, rtype) {
+            _ if name.starts_with("large") => (0..200)
+                .map(|n| format!("{name} 30 IN TXT \"{}-{n}-of-many\"", self.letter))
+                .collect(),
+            (_, "A") => (1..=2).map(|n| format!("{name} 30 IN A 10.{net}.1.{n}")).collect(),
+            _ => Vec::new(),
+        };
+        let reply = Reply { aa: true, sections: [lines, vec![], vec![]], ..Reply::default() };
+        let short = Reply { aa: true, tc: true, ..Reply::default() };
+        Some(match self.does() {
+            Does::Nothing => return None,
+            Does::Answer if !tcp && name.starts_with("large") => short.to(query),
+            Does::Truncate | Does::TruncateAndClose | Does::TruncateAndStall if !tcp => {
+                short.to(query)
+            }
+            _ if name.starts_with("none") => Reply::rcode(Rcode::NXDOMAIN).to(query),
+            _ => reply.to(query),
+        })
+    }
+
+    fn serve_udp(&self, udp: &UdpSocket) {
+        udp.set_read_timeout(Some(TICK)).unwrap();
+        let mut packet = [0; 4096];
+        while !self.is_ended() {
+            if let Ok((len, from)) = udp.recv_from(&mut packet)
+                && let Some(answer) = self.answer(&packet[..len], false)
+            {
+                let _ = udp.send_to(&answer, from);
+            }
+        }
+    }
+
+    fn serve_tcp(self: Arc<Self>, tcp: &TcpListener) {
+        tcp.set_nonblocking(true).unwrap();
+        let mut held = Vec::new();
+        while !self.is_ended() {
+            let Ok((stream, _)) = tcp.accept() else {
+                std::thread::sleep(Duration::from_millis(2));
+                continue;
+            };
+            *self.connections.lock().unwrap() += 1;
+            if self.does() == Does::TruncateAndStall {
+                held.push(stream);
+                continue;
+            }
+            let own = self.clone();
+            std::thread::spawn(move || own.converse(stream));
+        }
+    }
+
+    fn converse(&self, mut stream: TcpStream) {
+        stream.set_nonblocking(false).unwrap();
+        let mut len = [0; 2];
+        while stream.read_exact(&mut len).is_ok() {
+            let mut query = vec![0; u16::from_be_bytes(len).into()];
+            if stream.read_exact(&mut query).is_err() {
+                return;
+            }
+            let Some(answer) = self.answer(&query, true) else { continue };
+            let mut frame = (answer.len() as u16).to_be_bytes().to_vec();
+            frame.extend(answer);
+            if stream.write_all(&frame).is_err() || self.does() == Does::TruncateAndClose {
+                return;
+            }
+        }
+    }
+}
