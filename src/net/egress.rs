@@ -175,3 +175,100 @@ impl Egress {
         sent.taken + sent.lost == 1
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Time, Transport};
+    use crate::net::batch::watch;
+    use std::net::SocketAddr;
+
+    /// A listener's way out, and a client that takes what comes out of it.
+    fn way_out() -> (Egress, UdpSocket, tokio::runtime::Runtime) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let inside = runtime.enter();
+        let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let egress = Egress::new(Rc::new(watch(listener).unwrap()), Arc::default());
+        drop(inside);
+        (egress, client, runtime)
+    }
+
+    fn answers(to: SocketAddr, proven: &[bool]) -> Vec<Answer> {
+        let answer = |(n, &proven): (usize, &bool)| Answer {
+            client: Client { addr: to, local: None, transport: Transport::Udp, socket: 0, proven },
+            came: Time::default(),
+            kept: false,
+            octets: n..n + 1,
+        };
+        proven.iter().enumerate().map(answer).collect()
+    }
+
+    /// The next datagrams.
+    fn received<const N: usize>(client: &UdpSocket) -> [u8; N] {
+        std::array::from_fn(|_| {
+            let mut octet = [0; 1];
+            client.recv(&mut octet).unwrap();
+            octet[0]
+        })
+    }
+
+    #[test]
+    fn under_pressure_clients_that_are_known_come_first_and_others_a_moment_later() {
+        let (mut egress, client, _runtime) = way_out();
+        let mut outlet = Outlet::default();
+        let answers = answers(client.local_addr().unwrap(), &[false, true, false, true]);
+        egress.send_under_pressure(&mut outlet, &[0, 1, 2, 3], &answers);
+        assert_eq!(received(&client), [1, 3]);
+        assert!(egress.is_waiting());
+        egress.try_again(&mut outlet);
+        assert_eq!(received(&client), [0, 2], "in the order in which they were asked");
+        assert!(!egress.is_waiting());
+        assert_eq!((egress.octets, egress.dropped()), (0, 0));
+        // A client is known also by an earlier connection.
+        egress.proven.note(client.local_addr().unwrap().ip(), Instant::now());
+        egress.send_under_pressure(&mut outlet, &[0, 1, 2, 3], &answers[2..3]);
+        assert_eq!(received(&client), [2]);
+    }
+
+    #[test]
+    fn what_was_put_off_is_dropped_when_it_is_too_late_and_counted() {
+        let (mut egress, client, _runtime) = way_out();
+        let mut outlet = Outlet::default();
+        let answers = answers(client.local_addr().unwrap(), &[false, false]);
+        egress.send_under_pressure(&mut outlet, &[0, 1], &answers);
+        egress.put_off[0].since -= PATIENCE;
+        egress.try_again(&mut outlet);
+        assert_eq!(received(&client), [1]);
+        assert_eq!((egress.octets, egress.dropped()), (0, 1));
+    }
+
+    #[test]
+    fn what_may_be_put_off_is_bounded() {
+        let (mut egress, client, _runtime) = way_out();
+        let mut outlet = Outlet::default();
+        let buffer = vec![7; MOST / 2];
+        let mut answers = answers(client.local_addr().unwrap(), &[false; 3]);
+        answers.iter_mut().for_each(|answer| answer.octets = 0..buffer.len());
+        egress.send_under_pressure(&mut outlet, &buffer, &answers);
+        assert_eq!((egress.put_off.len(), egress.octets, egress.dropped()), (2, MOST, 1));
+    }
+
+    #[test]
+    fn without_pressure_all_answers_leave_at_once_and_hopeless_ones_are_counted() {
+        let (mut egress, client, _runtime) = way_out();
+        let mut outlet = Outlet::default();
+        let mut answers = answers(client.local_addr().unwrap(), &[false; 100]);
+        // An IPv4 socket cannot send to IPv6.
+        answers[50].client.addr = "[::1]:9".parse().unwrap();
+        let buffer: Vec<u8> = (0..100).collect();
+        egress.send(&mut outlet, &buffer, &answers);
+        // A host that is slow to deliver them makes for pressure.
+        while egress.is_waiting() {
+            egress.try_again(&mut outlet);
+        }
+        let wanted: Vec<u8> = (0..100).filter(|&n| n != 50).collect();
+        assert_eq!(received::<99>(&client)[..], wanted);
+        assert_eq!(egress.dropped(), 1);
+    }
+}

@@ -163,6 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn t4_neighbouring_ipv6_networks_are_two_clients() {
+        let limits = Arc::new(ConnectionLimits::new(usize::MAX));
+        let most = Most { per_address: 1, ..MOST };
+        let own: IpAddr = "2001:db8:0:1::1".parse().unwrap();
+        let _open = limits.admit(own, most).unwrap();
+        assert!(limits.admit("2001:db8:0:1:ffff::1".parse().unwrap(), most).is_none());
+        let others = ["2001:db8:0:2::1", "2001:db8:1:1::1", "::1", "192.0.2.1", "192.0.2.2"];
+        let others: Vec<_> =
+            others.iter().map_while(|addr| limits.admit(addr.parse().unwrap(), most)).collect();
+        assert_eq!(others.len(), 5);
+        // An IPv4 address is the same client in either spelling.
+        assert!(limits.admit("::ffff:192.0.2.1".parse().unwrap(), most).is_none());
+        assert_eq!(limits.open(), 6);
+        drop(others);
+        assert_eq!(limits.open(), 1);
+    }
+
+    #[test]
     fn t4_connections_leave_the_files_that_udp_needs() {
         let limits = Arc::new(ConnectionLimits::new(3));
         let open: Vec<_> =

@@ -226,3 +226,5 @@ impl Conversation {
         }
     }
 }
+#[cfg(test)]
+mod tests;
