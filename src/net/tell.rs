@@ -108,3 +108,89 @@ impl Teller {
         }
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tell::Desk;
+    use std::net::SocketAddr;
+
+    /// What is told of what a worker noticed, line by line.
+    fn told(notice: impl FnOnce(&mut Teller)) -> Vec<String> {
+        let desk = Desk::open().unwrap();
+        let plan = crate::cli::plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]);
+        desk.reporter().serving(vec![(vec![0], plan)]);
+        let mut events = desk.reporter().subscribe();
+        notice(&mut Teller::to(desk.reporter().of(0)));
+        drop(desk);
+        std::iter::from_fn(|| events.blocking_recv()).map(|event| event.text).collect()
+    }
+
+    #[test]
+    fn what_the_engine_notices_is_told() {
+        let server = SocketAddr::from(([10, 8, 0, 1], 53));
+        let told = told(|teller| {
+            teller.notice(Notice::Out { server, missed: 3, silence: None });
+            teller.notice(Notice::Back(server));
+            teller.notice(Notice::Besieged(server));
+            teller.notice(Notice::Loop);
+        });
+        assert_eq!(told.len(), 6, "{told:?}");
+        for (line, begins) in told.iter().zip([
+            "server 10.8.0.1:53 is out: it left 3 questions",
+            "cluster k. a- of a. is missing",
+            "server 10.8.0.1:53 is back",
+            "cluster k. a- of a. is back",
+            "somebody guesses at the answers of 10.8.0.1:53",
+            "a question of our own came back to us",
+        ]) {
+            assert!(line.starts_with(begins), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_sockets_come_to_is_told_once_in_a_while() {
+        let server = SocketAddr::from(([10, 8, 0, 1], 53));
+        let error = io::Error::other("broken");
+        let told = told(|teller| {
+            for _ in 0..3 {
+                teller.no_socket(&server, &error);
+                teller.not_accepted(&error);
+                teller.no_stream(&server, &error);
+            }
+        });
+        let wanted = [
+            "cannot open a socket to 10.8.0.1:53: broken",
+            "cannot accept a connection: broken",
+            "connection to 10.8.0.1:53: broken",
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn records_that_were_left_out_are_told_with_how_many() {
+        let mut counters = Counters { too_long: 1, cut_over_stream: 1, ..Counters::default() };
+        let once = told(|teller| {
+            teller.counted(&Counters::default());
+            teller.counted(&counters);
+            teller.counted(&counters);
+        });
+        assert_eq!(once.len(), 2, "{once:?}");
+        assert!(once[0].starts_with("a record was left out because") && once[0].contains("(R4)"));
+        assert!(once[1].starts_with("an answer over TCP or TLS was larger"));
+        assert!(!once.iter().any(|line| line.contains("more since")), "{once:?}");
+        (counters.too_long, counters.cut_over_stream) = (4, 3);
+        let several = told(|teller| teller.counted(&counters));
+        assert!(several[0].ends_with("(3 more since this was last told)"), "{several:?}");
+        assert!(several[1].ends_with("(2 more since this was last told)"), "{several:?}");
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let counters = Counters { too_long: 5, cut_over_stream: 5, ..Counters::default() };
+        let mut teller = Teller::default();
+        teller.counted(&counters);
+        (teller.too_long, teller.cut) = Default::default();
+        teller.counted(&counters);
+        assert_eq!((teller.too_long.happened(), teller.cut.happened()), (Some(0), Some(0)));
+    }
+}

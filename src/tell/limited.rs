@@ -67,6 +67,12 @@ impl Allowance {
         self.left = self.left.saturating_sub(1);
         may
     }
+
+    /// As if it had been used so much earlier.
+    #[cfg(test)]
+    pub fn age(&mut self, time: Duration) {
+        self.since -= time;
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +86,11 @@ mod tests {
         assert!((0..100).all(|_| limited.happened().is_none()));
         limited.age();
         assert_eq!(limited.happened(), Some(100));
+        assert_eq!(limited.happened_more(7), None);
+        limited.age();
+        assert_eq!(limited.happened_more(3), Some(7), "itself not included");
+        limited.age();
+        assert_eq!(limited.happened(), Some(0));
     }
 
     #[test]
@@ -90,6 +101,9 @@ mod tests {
         assert!(!allowance.take(start + TELL_EVERY / 2));
         assert!(allowance.take(start + TELL_EVERY));
         assert!(!allowance.take(start + TELL_EVERY));
+        // What is left of a period does not count twice.
+        assert!(!allowance.take(start + TELL_EVERY * 3 / 2));
+        assert!(allowance.take(start + TELL_EVERY * 2));
         let later = start + TELL_EVERY * 1000;
         assert_eq!((0..50).filter(|_| allowance.take(later)).count(), 6);
     }

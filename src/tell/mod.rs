@@ -369,6 +369,103 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_news_becomes_what_is_told() {
+        let mut clerk = Clerk::default();
+        let now = Instant::now();
+        let plan = crate::cli::plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]);
+        let server = SocketAddr::from(([10, 8, 0, 1], 53));
+        let mut told = Vec::new();
+        for news in [
+            News::Serving(vec![(vec![0], plan)]),
+            News::Out(0, server, 2, None),
+            News::Back(0, server),
+            News::Often(Kind::NoSocket, "no socket".into(), 3),
+            News::Dropped("dnstap_dropped", "gone".into(), 7),
+            News::Line(Level::DEBUG, "detail", "a detail".into()),
+            News::End,
+        ] {
+            let lines = clerk.turn(now, Some(news));
+            told.extend(lines.into_iter().map(|l| (l.event, l.level, l.more, l.entries)));
+        }
+        let wanted = [
+            ("server_out", Level::WARN, Some(0), None),
+            ("cluster_missing", Level::WARN, Some(0), None),
+            ("server_back", Level::INFO, Some(0), None),
+            ("cluster_back", Level::INFO, Some(0), None),
+            ("no_socket", Level::WARN, Some(3), None),
+            ("dnstap_dropped", Level::WARN, None, Some(7)),
+            ("detail", Level::DEBUG, None, None),
+        ];
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn each_kind_has_a_word_and_a_limit_of_its_own() {
+        let kinds = [
+            (Kind::Siege, "siege"),
+            (Kind::Loop, "loop"),
+            (Kind::TooLong, "too_long"),
+            (Kind::CutOverStream, "cut_over_stream"),
+            (Kind::NoSocket, "no_socket"),
+            (Kind::NotAccepted, "not_accepted"),
+            (Kind::NoStream, "no_connection"),
+        ];
+        assert_eq!(kinds.len(), KINDS);
+        let mut clerk = Clerk::default();
+        for (kind, event) in kinds {
+            let line = clerk.often(kind, "text", 0).unwrap();
+            assert_eq!((line.event, line.level), (event, Level::WARN));
+            assert_eq!(clerk.often(kind, "text", 0), None, "{event}");
+        }
+    }
+
+    #[test]
+    fn what_was_too_much_to_tell_is_told_later_although_nothing_happens_any_more() {
+        let (desk, news) = channel();
+        let plan = crate::cli::plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]);
+        let server = SocketAddr::from(([10, 8, 0, 1], 53));
+        let mut clerk = Clerk::default();
+        let begun = Instant::now();
+        clerk.turn(begun, Some(News::Serving(vec![(vec![0], plan)])));
+        for _ in 0..4 {
+            clerk.turn(begun, Some(News::Out(0, server, 2, None)));
+            clerk.turn(begun, Some(News::Back(0, server)));
+        }
+        clerk.turn(begun, Some(News::Out(0, server, 2, None)));
+        assert!(clerk.states.has_untold());
+        // As if it had happened long ago.
+        clerk.states.age(limited::TELL_EVERY);
+        clerk.looked = None;
+        let (reader, mut events) = unbounded_channel();
+        clerk.readers.push(reader);
+        let listening = std::thread::spawn(move || clerk.listen(&news));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let told = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(60), events.recv()).await });
+        let told = told.expect("news without a cause").unwrap();
+        assert!(told.text.contains("has been out for"), "{}", told.text);
+        desk.send(News::End).unwrap();
+        listening.join().unwrap();
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_forgotten_and_the_others_hear_on() {
+        let mut clerk = Clerk::default();
+        let (gone, events) = unbounded_channel();
+        let (here, mut heard) = unbounded_channel();
+        clerk.readers.extend([gone, here]);
+        drop(events);
+        for level in [Level::INFO, Level::WARN, Level::ERROR, Level::DEBUG] {
+            clerk.tell(&Line::new(level, "test", level.to_string()));
+        }
+        assert_eq!(clerk.readers.len(), 1);
+        drop(clerk);
+        let heard: Vec<Level> =
+            std::iter::from_fn(|| heard.blocking_recv()).map(|event| event.level).collect();
+        assert_eq!(heard, [Level::INFO, Level::WARN, Level::ERROR]);
+    }
+
+    #[test]
     fn spans_are_said_in_two_words() {
         for (seconds, text) in [
             (0.26, "0.3 s"),

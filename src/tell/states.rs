@@ -277,6 +277,15 @@ impl States {
         lines
     }
 
+    /// As if everything had happened so much earlier.
+    #[cfg(test)]
+    pub fn age(&mut self, time: Duration) {
+        for state in self.servers.values_mut().chain(self.clusters.values_mut()) {
+            state.since -= time;
+            state.allowance.age(time);
+        }
+    }
+
     fn places_of(&self, server: SocketAddr, which: impl Fn(&Place) -> bool) -> Vec<Arc<Place>> {
         let all = self.places.get(&server).into_iter().flatten();
         let mut found: Vec<_> = all.filter(|place| which(place)).cloned().collect();
@@ -331,141 +340,4 @@ fn missing_line(place: &Place, more: u64) -> Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::plan;
-    use crate::tell::limited::TELL_EVERY;
-
-    const A: &str = "10.8.0.1:53";
-    const B1: &str = "10.9.0.1:53";
-    const B2: &str = "10.9.0.2:53";
-
-    fn two() -> Arc<Plan> {
-        plan(&[
-            "--zone",
-            "z.local.",
-            "--cluster",
-            "a.local. a- 10.8.0.1",
-            "--cluster",
-            "b.local. b- 10.9.0.1 10.9.0.2",
-        ])
-    }
-
-    struct Told {
-        states: States,
-        now: Instant,
-    }
-
-    impl Told {
-        fn new(workers: usize) -> Self {
-            let mut states = States::default();
-            states.serving(vec![((0..workers).collect(), two())]);
-            Told { states, now: Instant::now() }
-        }
-
-        fn out(&mut self, worker: usize, server: &str) -> Vec<String> {
-            let server = server.parse().unwrap();
-            let silence = Some(Duration::from_millis(1200));
-            texts(&self.states.out(self.now, worker, server, 2, silence))
-        }
-
-        fn back(&mut self, worker: usize, server: &str) -> Vec<String> {
-            texts(&self.states.back(self.now, worker, server.parse().unwrap()))
-        }
-    }
-
-    fn texts(lines: &[Line]) -> Vec<String> {
-        lines.iter().map(|line| line.text.clone()).collect()
-    }
-
-    #[test]
-    fn a_change_that_all_workers_notice_is_told_once_with_its_reason() {
-        let mut told = Told::new(3);
-        assert_eq!(
-            told.out(1, B2),
-            ["server 10.9.0.2:53 is out: it left 2 questions unanswered, and was last heard \
-                 1.2 s ago"]
-        );
-        assert!(told.out(0, B2).is_empty() && told.out(2, B2).is_empty());
-        told.now += Duration::from_millis(12_300);
-        assert!(told.back(0, B2).is_empty() && told.back(2, B2).is_empty());
-        assert_eq!(told.back(1, B2), ["server 10.9.0.2:53 is back after 12.3 s"]);
-        assert!(told.back(1, B2).is_empty());
-        assert!(!told.states.has_untold());
-    }
-
-    #[test]
-    fn a_cluster_is_missing_when_all_its_servers_are_out() {
-        let mut told = Told::new(1);
-        assert_eq!(told.out(0, B1).len(), 1);
-        let lines = told.out(0, B2);
-        let missing = "cluster b.local. b- of z.local. is missing: all its servers are out \
-                       (10.9.0.1:53, 10.9.0.2:53)";
-        assert_eq!(lines[1..], [missing]);
-        assert_eq!(
-            told.out(0, A)[1..],
-            ["cluster a.local. a- of z.local. is missing: its server is out (10.8.0.1:53)"]
-        );
-        told.now += Duration::from_secs(65);
-        assert_eq!(
-            told.back(0, B1)[1..],
-            ["cluster b.local. b- of z.local. is back after 1 min 5 s"]
-        );
-        assert_eq!(told.back(0, B2).len(), 1, "the cluster was back already");
-    }
-
-    #[test]
-    fn one_that_changes_all_the_time_is_told_a_few_times_and_how_it_ends() {
-        let mut told = Told::new(1);
-        let mut lines = 0;
-        for _ in 0..50 {
-            lines += told.out(0, A).len() + told.back(0, A).len();
-        }
-        lines += told.out(0, A).len();
-        assert_eq!(lines, 12, "six of the server, six of its cluster");
-        assert!(told.states.has_untold());
-        assert!(told.states.look_again(told.now).is_empty());
-        let lines = told.states.look_again(told.now + TELL_EVERY);
-        assert_eq!(lines.len(), 2);
-        assert!(
-            lines[0]
-                .text
-                .starts_with("server 10.8.0.1:53 has been out for 10.0 s; it changed 95 times"),
-            "{}",
-            lines[0].text
-        );
-        assert!(lines[1].text.contains("is missing"), "{}", lines[1].text);
-        assert!(!told.states.has_untold());
-    }
-
-    #[test]
-    fn a_new_configuration_forgets_what_concerns_nobody_any_more() {
-        let mut told = Told::new(2);
-        told.out(0, A);
-        told.out(1, A);
-        let other = plan(&["--zone", "z.local.", "--cluster", "b.local. b- 10.9.0.1"]);
-        told.states.serving(vec![(vec![0, 1], other.clone())]);
-        assert!(told.out(0, A).is_empty(), "said before it heard of the new plan");
-        assert!(told.back(0, A).is_empty());
-        assert_eq!(told.out(0, B1).len(), 2);
-        // Worker 0 is gone, and with it what it said.
-        told.states.serving(vec![(vec![1], other)]);
-        assert_eq!(told.out(1, B1).len(), 2);
-        told.states.serving(vec![(vec![1], two())]);
-        assert!(told.states.places.len() == 3 && !told.states.has_untold());
-    }
-
-    #[test]
-    fn a_server_of_very_many_zones_fills_no_screen() {
-        let mut words = Vec::new();
-        let zones: Vec<String> = (0..100).map(|n| format!("z{n}.")).collect();
-        for zone in &zones {
-            words.extend(["--zone", zone, "--cluster", "a.local. a- 10.8.0.1"]);
-        }
-        let mut told = Told::new(1);
-        told.states.serving(vec![(vec![0], plan(&words))]);
-        let lines = told.out(0, A);
-        assert_eq!(lines.len(), 1 + TOLD_AT_ONCE + 1);
-        assert_eq!(lines[11], "and 90 clusters of zones more are missing with that server");
-    }
-}
+mod tests;
