@@ -150,4 +150,56 @@ mod tests {
             State::Unknown
         );
     }
+
+    const NOW: Duration = Duration::from_secs(1_000_000);
+
+    /// What is known so many seconds after [`NOW`], and before which moment that is.
+    fn account(
+        after: u64,
+        vitals: &[ServerVitals],
+        before: Option<&ServerAccount>,
+    ) -> (ServerAccount, impl Fn(Option<SystemTime>) -> Option<u64> + use<>) {
+        let server = Server::from(std::net::SocketAddr::from(([10, 8, 0, 1], 53)));
+        let told = Told { server, vitals: vitals.to_vec(), grown: Latency::default() };
+        let now = SystemTime::UNIX_EPOCH + NOW + Duration::from_secs(after);
+        let ago = move |at: Option<SystemTime>| Some(now.duration_since(at?).unwrap().as_secs());
+        (ServerAccount::of(now, &told, before), ago)
+    }
+
+    #[test]
+    fn a_server_is_what_it_is_since_the_last_worker_saw_it_change() {
+        let (up, ago) =
+            account(0, &[server(State::Up, 60, Some(3)), server(State::Up, 90, Some(2))], None);
+        assert_eq!((up.state, ago(up.since), ago(up.heard)), (State::Up, Some(90), Some(2)));
+        // Who has heard it says nothing new, and restarts nothing.
+        let (same, ago) = account(10, &[server(State::Up, 5, Some(1))], Some(&up));
+        assert_eq!((ago(same.since), ago(same.heard)), (Some(100), Some(1)));
+        let (out, ago) = account(20, &[server(State::Out, 4, Some(9))], Some(&same));
+        assert_eq!((out.state, ago(out.since)), (State::Out, Some(4)));
+        let (still, ago) = account(50, &[server(State::Out, 34, Some(39))], Some(&out));
+        assert_eq!((still.state, ago(still.since)), (State::Out, Some(34)));
+        let (back, ago) = account(60, &[server(State::Up, 2, Some(1))], Some(&still));
+        assert_eq!((back.state, ago(back.since)), (State::Up, Some(0)));
+        let unknown = ServerVitals { since: None, ..server(State::Unknown, 0, None) };
+        let (unknown, ago) = account(70, &[unknown], None);
+        assert_eq!((ago(unknown.since), ago(unknown.heard)), (None, None));
+    }
+
+    #[test]
+    fn the_round_trip_is_that_of_who_heard_it_last() {
+        let with = |heard, rtt| ServerVitals {
+            rtt: Some(Duration::from_millis(rtt)),
+            ..server(State::Up, 60, Some(heard))
+        };
+        let (known, _) = account(0, &[with(9, 1), with(3, 2), with(5, 3)], None);
+        assert_eq!(known.rtt, Some(Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn a_server_is_besieged_if_one_worker_says_so() {
+        let calm = server(State::Up, 60, Some(1));
+        let besieged = ServerVitals { besieged: true, ..calm.clone() };
+        assert!(!account(0, std::slice::from_ref(&calm), None).0.besieged);
+        assert!(account(0, &[calm, besieged], None).0.besieged);
+    }
 }

@@ -113,3 +113,45 @@ impl Board {
         pinned.events.truncate(EVENTS);
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_last_stands_first_and_a_hundred_are_kept() {
+        let board = Board::new(String::new(), &[]);
+        for n in 0..EVENTS + 5 {
+            board.happened(Level::Warn, n.to_string());
+        }
+        let events = board.read().events;
+        assert_eq!((events.len(), &*events[0].text, &*events[EVENTS - 1].text), (100, "104", "5"));
+        assert_eq!(events[0].level, Level::Warn);
+        assert!(events[0].at > 1.0e9);
+    }
+
+    #[test]
+    fn changes_of_the_configuration_are_counted_and_the_last_mistake_stands_until_put_right() {
+        let flags = ["--zone", "a.", "--cluster", "k. a- 10.8.0.1", "--admin", "127.0.0.1:9153"];
+        let plan = crate::cli::plan(&flags);
+        let board = Board::new("flags".into(), &[]);
+        let known = |board: &Board| {
+            let pinned = board.read();
+            (pinned.reloads, pinned.failures, pinned.last_error)
+        };
+        assert_eq!(known(&board), (0, 0, None));
+        board.not_reloaded("a mistake");
+        assert_eq!(known(&board), (0, 1, Some("a mistake".into())));
+        assert_eq!(board.read().plan, "", "what is served has not changed");
+        board.put_right();
+        assert_eq!(known(&board), (0, 1, None));
+        board.not_reloaded("another");
+        board.reloaded(std::slice::from_ref(&*plan));
+        assert_eq!(known(&board), (1, 2, None));
+        let pinned = board.read();
+        assert!(pinned.loaded >= pinned.started);
+        for line in ["zone a. from 1 cluster on ", "  cluster k. prefix a- at 10.8.0.1:53"] {
+            assert!(pinned.plan.contains(line), "{}", pinned.plan);
+        }
+        assert!(pinned.plan.ends_with("admin on 127.0.0.1:9153\n"), "{}", pinned.plan);
+    }
+}

@@ -166,3 +166,79 @@ impl History {
         Moment::of(at, ledger, true)
     }
 }
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::tests::vitals;
+    use super::*;
+    use crate::cli::plan;
+    use crate::engine::Engine;
+    use crate::engine::meters::RCODES;
+    use std::time::SystemTime;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// A ledger that has counted so many answers.
+    fn counted(answers: u64) -> Ledger {
+        let engine = Engine::new(plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]), [1; 32]);
+        let mut told = vitals(0, &engine);
+        told.engine.counters.answered = answers;
+        told.engine.counters.hits = answers / 2;
+        told.engine.meters[0].completeness = [answers, 2 * answers, 3 * answers, 0];
+        told.engine.meters[0].clusters[0].fresh = answers;
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::UNIX_EPOCH, vec![vec![told]]);
+        ledger
+    }
+
+    #[test]
+    fn a_point_is_what_was_counted_in_two_seconds() {
+        let mut history = History::default();
+        for (at, answers) in [(0, 10), (1000, 15), (1499, 17), (1501, 20), (2900, 26), (3600, 30)] {
+            history.take(ms(at), &counted(answers));
+        }
+        let points: Vec<_> =
+            history.points().map(|point| (point.span, point.answered, point.incomplete)).collect();
+        // One that comes a little early ends its point all the same.
+        assert_eq!(points, [(ms(1501), 10, 50), (ms(2099), 10, 50)]);
+        assert_eq!(history.end(), ms(3600));
+    }
+
+    #[test]
+    fn five_minutes_of_points_are_kept_and_a_minute_zone_by_zone() {
+        let mut history = History::default();
+        for second in 0..1000u64 {
+            history.take(Duration::from_secs(second), &counted(second));
+        }
+        assert_eq!(history.points().count(), POINTS);
+        let at = |ago| {
+            let now = Duration::from_secs(999);
+            history.before(now, Duration::from_secs(ago)).unwrap().at.as_secs()
+        };
+        // Every other second is kept.
+        assert_eq!([at(0), at(1), at(2), at(10), at(60)], [998, 998, 996, 988, 938]);
+        assert_eq!(at(500), 938, "the oldest that is known");
+        assert!(history.moments.len() <= 32, "{}", history.moments.len());
+    }
+
+    #[test]
+    fn of_a_young_daemon_the_first_moment_is_the_oldest() {
+        let mut history = History::default();
+        assert!(history.before(LATELY, LATELY).is_none());
+        history.take(ms(500), &counted(7));
+        let first = history.before(ms(700), LATELY).unwrap();
+        assert_eq!((first.at, first.answered), (ms(500), [7, 3]));
+    }
+
+    #[test]
+    fn servers_fail_by_silence_and_by_what_is_no_answer() {
+        let mut outcomes = [0; RCODES.len() + 1];
+        let rcode = |name| RCODES.iter().position(|(_, known)| *known == name).unwrap();
+        for (name, count) in [("NOERROR", 1), ("NXDOMAIN", 2), ("SERVFAIL", 10), ("REFUSED", 20)] {
+            outcomes[rcode(name)] = count;
+        }
+        outcomes[NO_ANSWER] = 40;
+        assert_eq!(asked(&outcomes), [73, 70]);
+    }
+}

@@ -298,7 +298,7 @@ pub(super) mod tests {
     const B: [&str; 4] = ["--zone", "b.", "--cluster", "k. b- 10.9.0.1"];
 
     /// Asks for the SOA of a zone of one letter, which needs no cluster.
-    fn ask(engine: &mut Engine, zone: u8, times: usize) {
+    pub fn ask(engine: &mut Engine, zone: u8, times: usize) {
         let addr = "192.0.2.1:5353".parse().unwrap();
         let client =
             Client { addr, local: None, transport: Transport::Udp, socket: 0, proven: false };

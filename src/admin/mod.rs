@@ -210,3 +210,79 @@ fn serve(
         Ok(())
     })
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Shows;
+    use crate::tell::Desk;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+
+    /// Longer than the admin thread takes to hear of a change.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn running(desk: &Desk, board: &Board) -> Running {
+        let (roster, taps) = (Roster::default(), TapCounts::default());
+        let (reporter, board) = (desk.reporter().clone(), board.clone());
+        Running::new(Sources { roster, board, reporter, taps }, false)
+    }
+
+    /// The code of the answer to a request, if there is one.
+    fn code(addr: SocketAddr, path: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(addr).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// Waits until it is so.
+    #[track_caller]
+    fn becomes(what: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !what() {
+            assert!(Instant::now() < end, "it never was");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn an_address_that_stays_shows_what_it_is_told_to_and_one_that_goes_is_left() {
+        let desk = Desk::open().unwrap();
+        let mut running = running(&desk, &Board::new(String::new(), &[]));
+        let at = |shows| AdminAt { addr: "127.0.0.1:0".parse().unwrap(), shows };
+        running.serve(running.listen(&[at(Shows::Probes)]).unwrap()).unwrap();
+        let addr = running.addresses()[0].addr;
+        assert_eq!((code(addr, "/health"), code(addr, "/config")), (Some(200), Some(404)));
+        running.serve(running.listen(&[at(Shows::All)]).unwrap()).unwrap();
+        assert_eq!(running.addresses(), [AdminAt { addr, shows: Shows::All }]);
+        becomes(|| code(addr, "/config") == Some(200));
+        running.leave().unwrap();
+        assert!(running.addresses().is_empty());
+        becomes(|| TcpStream::connect(addr).is_err());
+    }
+
+    #[test]
+    fn what_is_told_is_pinned_up_with_its_level() {
+        let (desk, board) = (Desk::open().unwrap(), Board::new(String::new(), &[]));
+        let mut running = running(&desk, &board);
+        let at = AdminAt { addr: "127.0.0.1:0".parse().unwrap(), shows: Shows::All };
+        running.serve(running.listen(&[at]).unwrap()).unwrap();
+        let levels = [tracing::Level::ERROR, tracing::Level::WARN, tracing::Level::INFO];
+        for level in levels {
+            desk.reporter().line(level, "test", format!("it was {level}"));
+        }
+        becomes(|| board.read().events.len() == 3);
+        let events = board.read().events;
+        let told: Vec<_> = events.iter().map(|event| (event.level, &*event.text)).collect();
+        let wanted = [
+            (Level::Info, "it was INFO"),
+            (Level::Warn, "it was WARN"),
+            (Level::Error, "it was ERROR"),
+        ];
+        assert_eq!(told, wanted);
+    }
+}

@@ -313,41 +313,4 @@ impl Admin {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::board::Board;
-    use super::*;
-    use crate::net::roster::Roster;
-    use crate::tap::TapCounts;
-    use crate::tell::Desk;
-
-    #[test]
-    fn probes_waited_for_the_lock_that_is_held_while_workers_are_asked() {
-        let desk = Desk::open().unwrap();
-        let admin = Admin::new(Sources {
-            roster: Roster::default(),
-            board: Board::new(String::new(), &[]),
-            reporter: desk.reporter().clone(),
-            taps: TapCounts::default(),
-        });
-        let scope = Scope::new(Cell::new(Shows::All));
-        let link = Link { number: 0, local: None, scope };
-        let code = async |path, query| {
-            let reply = admin.reply(&link, path, query);
-            tokio::select! {
-                biased;
-                reply = reply => Some(reply.code),
-                () = tokio::task::yield_now() => None,
-            }
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let asked = admin.state.lock().await;
-            for path in ["/health", "/ready", "/config"] {
-                assert_eq!(code(path, None).await, Some(StatusCode::OK), "{path}");
-            }
-            assert_eq!(code("/ready", Some("strict")).await, None);
-            drop(asked);
-            assert_eq!(code("/ready", Some("strict")).await, Some(StatusCode::OK));
-        });
-    }
-}
+mod tests;

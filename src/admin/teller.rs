@@ -209,3 +209,5 @@ fn server(known: &ServerAccount) -> Server {
         ..Server::default()
     }
 }
+#[cfg(test)]
+mod tests;

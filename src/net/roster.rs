@@ -87,7 +87,7 @@ impl Roster {
     }
 
     /// No more queries are taken.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.enrolled().closed = true;
     }
 
