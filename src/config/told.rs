@@ -124,3 +124,95 @@ impl Behaviour {
         lines
     }
 }
+#[cfg(test)]
+mod tests {
+    use crate::cli::plan;
+
+    const ONE: [&str; 4] = ["--zone", "z.", "--cluster", "k. a- 10.8.0.1"];
+
+    fn policies(flags: &[&str]) -> Vec<String> {
+        plan(&[&ONE[..], flags].concat()).policies()
+    }
+
+    #[test]
+    fn what_is_served_is_told_line_by_line() {
+        let flags = [
+            "--cluster",
+            "k. b- 10.9.0.1 10.9.0.2:5353",
+            "--zone",
+            "y.",
+            "--cluster",
+            "l. c- tls://10.10.0.1#dns.l",
+            "--forward",
+            ". 192.0.2.53",
+            "--listen",
+            "127.0.0.1:1053",
+            "--listen",
+            "[::1]:1053",
+        ];
+        let wanted = [
+            "zone z. from 2 clusters on 127.0.0.1:1053 (UDP and TCP), [::1]:1053 (UDP and TCP)",
+            "  cluster k. prefix a- at 10.8.0.1:53",
+            "  cluster k. prefix b- at 10.9.0.1:53, 10.9.0.2:5353",
+            "zone y. from 1 cluster on 127.0.0.1:1053 (UDP and TCP), [::1]:1053 (UDP and TCP)",
+            "  cluster l. prefix c- at tls://10.10.0.1:853#dns.l",
+            "forward . to 192.0.2.53:53",
+        ];
+        assert_eq!(plan(&[&ONE[..], &flags].concat()).summary(), wanted);
+    }
+
+    #[test]
+    fn what_holds_by_default_is_told() {
+        let wanted = [
+            "zone z.:",
+            "  every query is answered within 800ms",
+            "  the first server is asked, and the next when it fails",
+            "  for a missing cluster its last good answer fills in, up to 1day old",
+            "  answers are given again, for 1h at most",
+            "forward f.:",
+            "  every query is answered within 800ms",
+            "  the first server is asked, and the next when it fails",
+            "UDP answers have 1232 octets at most",
+        ];
+        let told = policies(&["--forward", "f. 192.0.2.53"]);
+        assert_eq!(told[..wanted.len()], wanted);
+        let rest = &told[wanted.len()..];
+        assert!(rest[0].starts_with("a server that leaves ") && rest[0].ends_with("is taken out"));
+        assert!(rest[1].starts_with("more than ") && rest[1].ends_with("in flight are SERVFAIL"));
+        assert_eq!(rest.len(), 2, "{rest:?}");
+    }
+
+    #[test]
+    fn every_setting_changes_what_is_told() {
+        for (flags, told) in [
+            (["--policy", "round-robin"], "  each server is asked in turn"),
+            (["--policy", "random"], "  any server is asked"),
+            (["--on-missing", "partial"], "  a missing cluster is left out"),
+            (["--keep", "0"], "  a missing cluster is left out"),
+            (["--on-missing", "fail"], "  a missing cluster makes the answer SERVFAIL"),
+            (["--min-clusters", "1"], "  an answer that has not 1 clusters is SERVFAIL"),
+            (
+                ["--keep-on-empty", "2m"],
+                "  a cluster that suddenly has nothing is not believed for 2m",
+            ),
+            (["--cache", "0"], "  no answer is given again"),
+            (["--cache-for", "0s"], "  no answer is given again"),
+            (["--cache-for", "1m"], "  answers are given again, for 1m at most"),
+            (["--max-fails", "0"], "no server is ever taken out"),
+            (["--max-fails", "7"], "a server that leaves 7 questions unanswered is taken out"),
+            (["--allow", "10.0.0.0/8"], "only 10.0.0.0/8 may ask"),
+            (["--rate-limit", "9"], "a client network gets 9 UDP answers a second at most"),
+            (
+                ["--require-cookies-above", "8"],
+                "of more than 8 UDP queries a second without a cookie the rest has to get one",
+            ),
+            (["--query-log", "1"], "every query is logged"),
+            (["--query-log", "1/100"], "one query of 100 is logged"),
+            (["--dnstap", "tcp:127.0.0.1:6000"], "dnstap goes to tcp:127.0.0.1:6000"),
+        ] {
+            let (without, with) = (policies(&[]), policies(&flags));
+            assert!(with.iter().any(|line| line == told), "{flags:?}: {with:#?}");
+            assert!(!without.iter().any(|line| line == told), "{flags:?}");
+        }
+    }
+}

@@ -195,12 +195,20 @@ mod tests {
 
     #[test]
     fn servers_have_port_53_unless_they_say_otherwise() {
-        let read = |word| server("--cluster", word).map(|addr| addr.to_string());
+        let read = |word: &str| server("--cluster", word).map(|addr| addr.to_string());
         assert_eq!(read("10.8.0.1").unwrap(), "10.8.0.1:53");
         assert_eq!(read("10.8.0.1:5353").unwrap(), "10.8.0.1:5353");
         assert_eq!(read("::1").unwrap(), "[::1]:53");
         assert_eq!(read("[::1]").unwrap(), "[::1]:53");
         assert_eq!(read("[::1]:5353").unwrap(), "[::1]:5353");
+        for port in [1, u16::MAX] {
+            let addr = format!("10.8.0.1:{port}");
+            assert_eq!(read(&addr).unwrap(), addr);
+            assert_eq!(listen("--listen", &addr).unwrap().to_string(), addr);
+            assert_eq!(listen_tls("--listen-tls", &addr).unwrap().to_string(), addr);
+            assert_eq!(admin("--admin", &addr).unwrap().to_string(), addr);
+        }
+        assert_eq!(listen("--listen", "10.8.0.1:0").unwrap().port(), 0, "any that is free");
         assert_eq!(read("tls://10.8.0.1#dns.example").unwrap(), "tls://10.8.0.1:853#dns.example");
         assert_eq!(read("tls://[::1]:8853").unwrap(), "tls://[::1]:8853#::1");
         let told = read("tls://10.8.0.1#a..b").unwrap_err().to_string();

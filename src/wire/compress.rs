@@ -283,6 +283,40 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_pointed_to_up_to_the_last_offset_of_14_bits() {
+        for (at, reached) in [(0x3FFE, true), (0x3FFF, true), (0x4000, false), (0x4001, false)] {
+            for style in [Style::Pointers, Style::Full] {
+                let mut out = vec![0; at];
+                let mut names = compressor();
+                names.start(0);
+                let place = names.push(&mut out, b"\x01a\0", style);
+                assert_eq!(place, reached.then_some(at as u16), "{at:x}");
+                let end = out.len();
+                names.push(&mut out, b"\x01x\x01a\0", Style::Pointers);
+                let pointer = (0xC000 | at as u16).to_be_bytes();
+                let short = [&b"\x01x"[..], &pointer].concat();
+                let wanted = if reached { &short[..] } else { b"\x01x\x01a\0" };
+                assert_eq!(&out[end..], wanted, "{at:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_across_the_last_offset_is_pointed_to_by_its_end_alone() {
+        // Of a.b.c. only b.c. and c. are there before; a.b.c. is out of reach.
+        let mut out = vec![0; 12];
+        let mut names = compressor();
+        names.start(0);
+        names.push(&mut out, b"\x01b\x01c\0", Style::Pointers);
+        out.resize(0x4000, 0);
+        assert_eq!(names.push(&mut out, b"\x01a\x01b\x01c\0", Style::Full), None);
+        let end = out.len();
+        names.push(&mut out, b"\x01a\x01b\x01c\0", Style::Pointers);
+        names.push(&mut out, b"\x01z\x01b\x01c\0", Style::Pointers);
+        assert_eq!(&out[end..], b"\x01a\xC0\x0C\x01z\xC0\x0C");
+    }
+
+    #[test]
     fn no_pointer_reaches_beyond_14_bits() {
         let mut out = vec![0; 0x3FFE];
         let mut names = compressor();

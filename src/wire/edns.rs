@@ -171,3 +171,29 @@ pub fn push_ede(out: &mut Vec<u8>, rdlength: usize, code: ExtendedErrorCode, tex
     out.extend(text.as_bytes());
     close_opt(out, rdlength);
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_padded_to_the_next_multiple_and_by_no_more_than_was_reckoned_with() {
+        let edns = Edns { payload: 1232, version: 0, dnssec_ok: false, cookie: None, padded: true };
+        assert_eq!(Edns { padded: false, ..edns }.most_padding(), 0);
+        for len in 30..3 * PADDED_TO {
+            // Behind something else in the buffer.
+            let mut out = vec![7; 5];
+            out.resize(5 + len - OPT_LEN, 0);
+            edns.push_opt(&mut out, 1232, 0);
+            let rdlength = out.len() - 2;
+            push_padding(&mut out, 5, rdlength);
+            let padded = out.len() - 5;
+            assert_eq!(padded % PADDED_TO, 0, "{len}");
+            assert!(padded - len >= OPTION_HEAD && padded - len < OPTION_HEAD + PADDED_TO, "{len}");
+            assert!(padded - len <= edns.most_padding(), "{len}");
+            let option = padded - len;
+            let fields =
+                [(option as u16).to_be_bytes(), [0, 12], (option as u16 - 4).to_be_bytes()];
+            assert_eq!(out[rdlength..rdlength + 6], *fields.as_flattened(), "{len}");
+        }
+    }
+}
