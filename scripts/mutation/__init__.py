@@ -1,2 +1,2 @@
-"""Mutation testing: where the program can be changed, the build that carries
-many changes at once, and the tests that have to notice each of them."""
+"""Mutation testing: the sites of the changes, one build for all of them, the
+trials, and the record."""

@@ -1,17 +1,17 @@
-"""What came of the trials: printed, and kept in the repository with a word on
-each survivor."""
+"""The report of the trials, and the record in the repository, which has a line
+on each survivor."""
 
 import collections
 import datetime
 
 PATH = "tests/mutants.txt"
 EQUIVALENT = "equivalent"
-# What a survivor gets that nobody has looked at yet.
+# The line of a survivor without a verdict.
 UNKNOWN = "not looked at"
 
 
 def read(root):
-    """What is known of mutants, by name."""
+    """The lines of the record by the names of the mutants."""
     path, words = root / PATH, {}
     name = None
     for line in path.read_text().splitlines() if path.exists() else []:
@@ -28,8 +28,7 @@ def is_equivalent(site, words):
 
 
 def table(results, words):
-    """A row for each folder: what was tried, and the share that was caught of
-    those that make a difference."""
+    """A row for each folder; the share leaves equivalent mutants out."""
     rows = [f"{'folder':<10}{'tried':>7}{'caught':>8}{'equivalent':>12}{'survived':>10}{'share':>8}"]
     by = collections.defaultdict(list)
     for site, result in results.items():
@@ -45,7 +44,7 @@ def table(results, words):
 
 
 def table_alone(flags, alone, words):
-    """What one binary notices of the changes that make a difference."""
+    """The share that one binary catches; it leaves equivalent mutants out."""
     if not alone:
         return []
     own = [result for site, result in alone.items() if not is_equivalent(site, words)]
@@ -59,33 +58,33 @@ def survivors(results):
 
 
 def report(flags, results, alone, words):
-    """The table, the survivors, and which tests did the catching."""
+    """The table, the survivors, and the mutants caught by each test binary."""
     lines = [table(results, words), *table_alone(flags, alone, words), ""]
     by = collections.Counter(result.caught_by for result in results.values() if result.caught_by)
     lines.append("caught by: " + ", ".join(f"{name} {count}" for name, count in by.most_common()))
     for site in survivors(results):
-        reached = "" if results[site].reached else " (no test comes to it)"
+        reached = "" if results[site].reached else " (no test reaches it)"
         lines += [f"{site.name}{reached}", f"    {words.get(site.name, UNKNOWN)}"]
     if alone:
-        lines += ["", f"not noticed by {flags.alone} alone:"]
+        lines += ["", f"not caught by {flags.alone} alone:"]
         lines += [site.name for site in survivors(alone) if results[site].caught_by]
     return "\n".join(lines)
 
 
 def write(root, flags, results, alone, words):
-    """Equivalent changes of former samples are kept: the next one may draw them."""
+    """Keeps equivalent mutants of other samples: a later sample may have them."""
     lived = {site.name: words.get(site.name, UNKNOWN) for site in survivors(results)}
     known = {name: word for name, word in words.items() if word.startswith(EQUIVALENT) and name not in lived}
     command = f"scripts/mutants --sample {flags.sample} --seed {flags.seed}"
     if flags.alone:
         command += f" --alone {flags.alone}"
-    lines = ["# Small changes of the program, and how many of them the tests notice.",
+    lines = ["# Mutation testing: small changes of the program, and the share that the tests catch.",
              f"# {command}, {datetime.date.today()}", "", table(results, words),
              *table_alone(flags, alone, words), "",
-             "# Survivors of this sample, with a word on why each may live.", ""]
+             "# Survivors of this sample, and why each may live.", ""]
     for name, word in lived.items():
         lines += [name, f"    {word}"]
-    lines += ["", "# Known from other samples to make no difference.", ""]
+    lines += ["", "# Equivalent mutants of other samples.", ""]
     for name, word in sorted(known.items()):
         lines += [name, f"    {word}"]
     (root / PATH).write_text("\n".join(lines) + "\n")

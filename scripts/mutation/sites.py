@@ -1,9 +1,9 @@
-"""Where the sources can be changed, and how: the sites of the mutants.
+"""The sites of the mutants: places in the syntax tree, each with one change.
 
-A site is a place in a syntax tree and a change of behaviour that one token, or
-one statement, stands for. Left out is what cannot be chosen while the program
-runs: constants, types, patterns and what stands in the brackets of a macro.
-Unsafe blocks are left out too, because a changed one may do anything.
+A change replaces one token or leaves out one statement. The program chooses it
+at run time, so constants, types, patterns and the arguments of macros have no
+sites. Unsafe blocks have none either, because a changed one has undefined
+behaviour.
 """
 
 import collections
@@ -19,7 +19,7 @@ SWAPPED = {
 }
 OPPOSITE = {"min": "max", "max": "min", "any": "all", "all": "any", "is_some": "is_none", "is_none": "is_some"}
 INTEGERS = {"u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"}
-# Not entered: what is not run, or not where a choice at run time is possible.
+# Nodes without sites: not executed, or evaluated at compile time.
 CLOSED = {"const_item", "static_item", "type_item", "struct_item", "enum_item", "use_declaration", "attribute_item",
           "inner_attribute_item", "macro_invocation", "macro_definition", "unsafe_block", "type_arguments",
           "array_type", "const_block", "line_comment", "block_comment"}
@@ -27,8 +27,8 @@ CLOSED = {"const_item", "static_item", "type_item", "struct_item", "enum_item", 
 
 @dataclass(frozen=True)
 class Site:
-    """One change. `start` to `end` are octets of `path`; `shape` tells how the
-    change and what stands there are put side by side (see `render`)."""
+    """One change. `start` and `end` are byte offsets in `path`; `shape` selects
+    how `render` combines the change with the original."""
 
     path: str
     function: str
@@ -47,9 +47,9 @@ class Site:
     def folder(self):
         return self.path.split("/")[1]
 
-    def render(self, chosen, raw, inner):
-        """The text for this site: `raw` is what stands there, `inner` the same
-        with the changes within it, `chosen` whether this change is to be made."""
+    def render(self, chosen, inner):
+        """The text for this site. `inner` is the original with the changes inside
+        it; `chosen` is the expression that is true when this change is made."""
         if self.shape == "instead":
             return f"(if {chosen} {{ {self.change} }} else {{ {inner} }})"
         if self.shape == "left out":
@@ -117,7 +117,7 @@ class Finder:
         self.function = outer
 
     def is_closed(self, node, child):
-        """Patterns, types, lengths of arrays, and the numbers of tuples' fields."""
+        """Patterns, types, lengths of arrays, and indices of tuple fields."""
         kinds = ("pattern", "type", "return_type", "length", "parameters", "trait", "bounds")
         fields = [node.child_by_field_name(kind) for kind in kinds]
         if node.type == "match_arm" and child == fields[0]:
@@ -129,7 +129,7 @@ class Finder:
         return child in fields
 
     def body(self, node):
-        """The whole function gone: what it returns where it does nothing."""
+        """Mutants that return a default value in place of the body."""
         block = node.child_by_field_name("body")
         if block is None or block.named_child_count == 0 or self.function in ("default", "new"):
             return
@@ -180,7 +180,7 @@ class Finder:
                      f"if {short(self.text(condition))} => if not")
 
     def at_match_block(self, node):
-        """An arm can go if the last one takes everything."""
+        """An arm can be left out if the last arm matches everything."""
         arms = [child for child in node.children if child.type == "match_arm"]
         pattern = [arm.child_by_field_name("pattern") for arm in arms]
         for at in pattern:
@@ -222,7 +222,7 @@ class Finder:
 
 
 def sites(root, folders):
-    """All sites of the files under src/FOLDER, each with a name of its own."""
+    """All sites of the files under src/FOLDER, with unique names."""
     found, reader = [], parser()
     for folder in folders:
         for path in sorted((root / "src" / folder).rglob("*.rs")):
@@ -236,7 +236,7 @@ def sites(root, folders):
 
 
 def told_apart(found):
-    """Equal names get a number: the second of its kind in a function."""
+    """Numbers the sites of a function that have equal names."""
     seen, named = collections.Counter(), []
     for site in found:
         seen[site.name] += 1
@@ -246,9 +246,9 @@ def told_apart(found):
 
 
 def sample(found, count, seed):
-    """`count` of the sites and no fewer than a twentieth for each folder: by
-    folder, then by file, then by operator, each as it is present. The same
-    sites and the same seed give the same sample."""
+    """A stratified sample: each folder gets a twentieth of `count`, and the rest
+    in proportion to its sites; within a folder files, and within a file
+    operators, are represented in proportion."""
     luck = random.Random(seed)
     folders = groups(found, lambda site: site.folder)
     least = max(1, count // 20)
@@ -261,7 +261,7 @@ def sample(found, count, seed):
 
 
 def fewer(numbered, count, seed):
-    """`count` of what compiled, drawn by luck, by number."""
+    """A random `count` of the numbered sites."""
     luck = random.Random(seed)
     return dict(sorted(luck.sample(sorted(numbered.items(), key=lambda one: one[0]), min(count, len(numbered)))))
 
@@ -274,8 +274,8 @@ def groups(found, key):
 
 
 def spread(found, count, luck, keys):
-    """A group for each value of the first key takes its part of `count`; what
-    does not come out even goes to groups drawn by luck."""
+    """Divides `count` among the groups of the first key in proportion; the
+    remainders go to random groups."""
     if not keys or count >= len(found):
         return luck.sample(found, min(count, len(found)))
     by = sorted(groups(found, keys[0]).items())

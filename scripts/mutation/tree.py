@@ -1,9 +1,8 @@
-"""One build for many mutants: a copy of the repository in which each change is
-chosen by the environment when a test starts.
+"""One build for all mutants: a copy of the repository in which an environment
+variable selects the change when a test starts.
 
-The compiler is the judge of what can be changed. What it refuses is left out,
-by the place of its error, until the rest compiles; it is remembered, so that
-the next run does not offer it again.
+A change that does not compile is found by the position of the compiler's error,
+left out, and remembered for the next run.
 """
 
 import json
@@ -13,12 +12,12 @@ import subprocess
 
 CHOSEN = "GATHERSRV_MUTANT"
 REACHED = "GATHERSRV_MUTANTS_REACHED"
-# A round leaves out every change that the compiler complained of. It stops at
-# the first kind of mistakes: types, then what is borrowed.
+# A round leaves out the changes that the compiler rejects. The compiler reports
+# borrows only once all types are right, so several rounds are needed.
 ROUNDS = 12
 BUILD_SECONDS = 1800
 
-SWITCH = """//! Which change is made in this run, and which of them were come to.
+SWITCH = """//! Which change is made in this run, and which changes were reached.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -39,7 +38,7 @@ fn begin() -> Run {
     Run { chosen: chosen.unwrap_or(u32::MAX), reached }
 }
 
-/// Whether change `n` is made. Once for each, the file of the environment is told.
+/// Whether change `n` is made. Records the first call for each `n`.
 pub fn on(n: u32) -> bool {
     let run = RUN.get_or_init(begin);
     if let Some(mut file) = run.reached.as_ref()
@@ -53,7 +52,7 @@ pub fn on(n: u32) -> bool {
 
 
 class Tree:
-    """The copy, and the changes it carries by number."""
+    """The copy, and its changes by number."""
 
     def __init__(self, root, at, target, chosen):
         self.root, self.at, self.target = root, at, target
@@ -64,7 +63,7 @@ class Tree:
         self.spans = {}
 
     def make(self):
-        """Copies what git knows and what is new; keeps what has not changed."""
+        """Copies tracked and new files; leaves unchanged copies alone."""
         listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                                 cwd=self.root, capture_output=True, check=True).stdout.split(b"\0")
         known = {os.fsdecode(name) for name in listed if name and (self.root / os.fsdecode(name)).is_file()}
@@ -87,7 +86,7 @@ class Tree:
             shutil.copymode(like, path)
 
     def fill(self):
-        """The sources, with the changes that are left."""
+        """Writes the sources with the changes that are left."""
         by_path = {}
         for number, site in self.sites.items():
             by_path.setdefault(site.path, []).append((number, site))
@@ -111,8 +110,8 @@ class Tree:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=BUILD_SECONDS)
 
     def settle(self):
-        """Leaves out what the compiler refuses; ends with the build of all tests,
-        by name and path."""
+        """Leaves out what does not compile, builds the tests, and returns their
+        binaries by name."""
         for _ in range(ROUNDS):
             print(f"compiling {len(self.sites)} changes", flush=True)
             done = self.cargo("check", "--lib")
@@ -120,7 +119,7 @@ class Tree:
                 break
             blamed = self.blamed(done.stdout)
             if not blamed:
-                raise SystemExit(f"the compiler refuses what no change explains:\n{done.stderr[-3000:]}")
+                raise SystemExit(f"the compiler reports an error outside all changes:\n{done.stderr[-3000:]}")
             self.refused += [self.sites.pop(number) for number in sorted(blamed)]
             with open(self.memory, "a") as memory:
                 memory.writelines(f"{site.name}\n" for site in self.refused[-len(blamed):])
@@ -137,7 +136,7 @@ class Tree:
         return built
 
     def blamed(self, output):
-        """The smallest change around each error; without one, all of the file."""
+        """The innermost change around each error; without one, all of the file."""
         blamed = set()
         for message in messages(output):
             told = message.get("message") or {}
@@ -165,7 +164,7 @@ def messages(output):
 
 
 def changed(source, numbered):
-    """The text with all changes in it, and where each of them is now."""
+    """The text with all changes in it, and the byte ranges of the changes."""
     order = sorted(numbered, key=lambda one: (one[1].start, -one[1].end, one[0]))
     text, spans, rest = put(source, 0, len(source), order)
     assert not rest, "a change reaches beyond the file"
@@ -173,15 +172,14 @@ def changed(source, numbered):
 
 
 def put(source, start, end, order):
-    """The octets from `start` to `end` with the changes of `order` that lie
-    within; those after them are handed back."""
+    """The bytes from `start` to `end` with the changes of `order` inside them,
+    the ranges of these changes, and the changes that are left."""
     out, spans, at = b"", [], start
     while order and order[0][1].end <= end:
         number, site = order[0]
         out += source[at:site.start]
         inner, nested, order = put(source, site.start, site.end, order[1:])
-        raw = source[site.start:site.end].decode()
-        new = site.render(f"crate::mutant::on({number})", raw, inner.decode()).encode()
+        new = site.render(f"crate::mutant::on({number})", inner.decode()).encode()
         shift = len(out) + (new.find(inner) if inner else 0)
         spans.append((number, len(out), len(out) + len(new)))
         spans += [(other, shift + first, shift + last) for other, first, last in nested]

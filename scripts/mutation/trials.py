@@ -1,11 +1,11 @@
-"""The tests against each mutant.
+"""Runs the tests against each mutant.
 
-Every test is run once without a change, to learn which changes it comes to and
-how long it takes. A mutant meets the tests that come to it, quick ones first,
-until one fails twice or hangs: a test that fails once by itself proves nothing.
+A first run without changes learns which changes each test reaches, and its
+duration. A mutant is tried with the tests that reach it, quick ones first. It
+is caught when a test hangs or fails twice: one failure may be a flaky test.
 
-Tests of made-up worlds and scenarios get a quarter of those that `cargo test`
-gives them, so that what is told is never too good.
+The simulator and the oracle run a quarter of their worlds and scenarios, so the
+reported share is a lower bound.
 """
 
 import concurrent.futures
@@ -21,17 +21,17 @@ from pathlib import Path
 
 from .tree import CHOSEN, REACHED
 
-# A mutant may loop for ever or eat all memory: these are far beyond any test.
+# A mutant may loop for ever or exhaust the memory; no test comes near these.
 SLOWER, SPARE_SECONDS = 8, 30
 MEMORY = 8 << 30
-# Tests that take less are run together.
+# Tests below this duration run in one process, up to so many.
 QUICK_SECONDS = 0.3
 TOGETHER = 40
 
 
 @dataclass
 class Test:
-    """A test by its binary and name; `seconds` alone, on this machine, today."""
+    """A test; `seconds` is its duration alone, without changes."""
 
     binary: str
     program: str
@@ -42,7 +42,8 @@ class Test:
 
 @dataclass
 class Trial:
-    """What became of one mutant: the test that caught it, or None."""
+    """The outcome for one mutant: the binary that caught it, or None, and how
+    many tests reach it."""
 
     number: int
     caught_by: str | None = None
@@ -50,7 +51,7 @@ class Trial:
     seconds: float = field(default=0.0, compare=False)
 
 
-# A quarter of what tests/simulator.rs and tests/oracle.rs have.
+# A quarter of the defaults in tests/simulator.rs and tests/oracle.rs.
 FEWER = {"GATHERSRV_SEEDS": "100", "PROPTEST_CASES": "250"}
 PROPTEST = {"PROPTEST_MAX_SHRINK_ITERS": "0", "PROPTEST_RNG_SEED": "1", "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "1"}
 
@@ -61,7 +62,7 @@ def limits():
 
 
 def run(tests, cwd, seconds, extra):
-    """Whether tests of one binary pass: True, False, or None if they hang."""
+    """Runs tests of one binary: True if they pass, None if they hang."""
     environment = {**os.environ, **extra, **FEWER, **PROPTEST, "RUST_BACKTRACE": "0"}
     command = [tests[0].program, "--test-threads=1", "--exact", *(test.name for test in tests)]
     with tempfile.TemporaryFile() as out:
@@ -79,7 +80,7 @@ def run(tests, cwd, seconds, extra):
 
 
 def listed(built):
-    """Every test of the binaries that were built."""
+    """All tests of the binaries."""
     tests = []
     for binary, program in sorted(built.items()):
         out = subprocess.run([program, "--list", "--format=terse"], capture_output=True, text=True,
@@ -90,7 +91,7 @@ def listed(built):
 
 
 def learn(test, cwd):
-    """Runs a test as the program is; whether it passed."""
+    """Runs a test without changes; true if it passes."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         reached = Path(directory) / "reached"
         start = time.monotonic()
@@ -102,7 +103,7 @@ def learn(test, cwd):
 
 
 def in_turn(work, items, jobs, heading):
-    """Results in the order they come, with a line now and then."""
+    """The results of `work`, with a progress line for every 25 items."""
     done = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for future in concurrent.futures.as_completed([pool.submit(work, item) for item in items]):
@@ -113,17 +114,17 @@ def in_turn(work, items, jobs, heading):
 
 
 def baseline(built, cwd, jobs):
-    """The tests that pass without a change, with what they come to."""
+    """The tests that pass without changes, with the changes they reach."""
     tests = listed(built)
-    passed = in_turn(lambda test: (learn(test, cwd), test), tests, jobs, "tests as they are:")
+    passed = in_turn(lambda test: (learn(test, cwd), test), tests, jobs, "tests without changes:")
     for ok, test in passed:
         if not ok:
-            print(f"left out, because it fails without a change: {test.binary} {test.name}", flush=True)
+            print(f"left out, it fails without changes: {test.binary} {test.name}", flush=True)
     return [test for ok, test in passed if ok]
 
 
 def batches(tests):
-    """The tests in the order they are run: quick ones of a binary together."""
+    """The tests in the order of their runs; quick ones of a binary run together."""
     quick, slow = {}, []
     for test in sorted(tests, key=lambda test: test.seconds):
         if test.seconds < QUICK_SECONDS:
@@ -135,7 +136,7 @@ def batches(tests):
 
 
 def catches(group, cwd, number):
-    """Whether these tests notice the change, for certain."""
+    """True if these tests hang or fail twice with the change."""
     seconds = sum(test.seconds for test in group)
     for _ in range(2):
         passed = run(group, cwd, seconds, {CHOSEN: str(number)})
@@ -148,9 +149,9 @@ def catches(group, cwd, number):
 
 def trial(number, tests, cwd):
     start = time.monotonic()
-    come_to = [test for test in tests if number in test.reaches]
-    result = Trial(number, reached=len(come_to))
-    for group in batches(come_to):
+    reaching = [test for test in tests if number in test.reaches]
+    result = Trial(number, reached=len(reaching))
+    for group in batches(reaching):
         if catches(group, cwd, number):
             result.caught_by = group[0].binary
             break
