@@ -8,7 +8,7 @@ mod common;
 #[path = "../fuzz/targets/corefile.rs"]
 mod promise;
 
-use gathersrv::config::{Plan, Settings};
+use gathersrv::config::{Plan, Policy, Settings};
 use gathersrv::corefile::{self, read_text};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -189,6 +189,50 @@ fn an_imported_file_is_marked_by_its_own_name() {
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(told.contains("zones/b.conf:2:3: there is no directive 'forwart'"), "{told}");
     assert!(told.contains("did you mean 'forward'?"), "{told}");
+}
+
+#[test]
+fn a_forwards_servers_may_stand_in_a_file_that_names_some() {
+    let directory = std::env::temp_dir().join(format!("gathersrv-resolv-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (file, resolv) = (directory.join("Corefile"), directory.join("resolv.conf"));
+    std::fs::write(&file, format!("z. {{\n  forward . {}\n}}\n", resolv.display())).unwrap();
+    let read = |text: &str| {
+        std::fs::write(&resolv, text).unwrap();
+        corefile::read(&file, &Settings::default())
+    };
+    let some = read(
+        "# a comment\nsearch example.\n  nameserver 192.0.2.1\nnameserver\nnameserver x\n\
+         nameserver 2001:db8::1 # the second\n",
+    );
+    let some = some.unwrap().plans.remove(0);
+    let none = ["", "search example.\n", "nameserver\n", "nameserver dns.example\n"];
+    let none: Vec<String> =
+        none.iter().map(|text| read(text).map(|_| ()).unwrap_err().to_string()).collect();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let servers: Vec<String> = some.servers.iter().map(|server| server.to_string()).collect();
+    assert_eq!(servers, ["192.0.2.1:53", "[2001:db8::1]:53"]);
+    for told in none {
+        assert!(told.contains(":2:13: the file '") && told.contains("names no server"), "{told}");
+    }
+}
+
+#[test]
+fn a_snippet_may_stand_behind_a_block_with_blocks_in_it_and_have_some_itself() {
+    let text = "(first) {\n  forward . 192.0.2.1 {\n    policy random\n  }\n  cache 30\n}\n\
+                y. {\n  import first\n}\n\
+                (second) {\n  forward . 192.0.2.2 {\n    policy sequential\n  }\n}\n\
+                z.:5300 {\n  import second\n}\n";
+    let plans = read_text("Corefile", text, &Settings::default()).unwrap().plans;
+    let told: Vec<Vec<String>> = plans.iter().map(served).collect();
+    assert_eq!(told, [["forward y. to 192.0.2.1:53"], ["forward z. to 192.0.2.2:53"]]);
+    let first = &plans[0].forwards[0].behaviour;
+    assert_eq!((first.policy, first.cache_for), (Policy::Random, Duration::from_secs(30)));
+    assert_eq!(plans[1].forwards[0].behaviour.policy, Policy::Sequential);
+    // Inside of a block it is a directive that nobody knows.
+    let inside = "z. {\n  (late) {\n    cache 30\n  }\n  forward . 192.0.2.1\n}\n";
+    let told = read_text("Corefile", inside, &Settings::default()).map(|_| ()).unwrap_err();
+    assert!(told.to_string().contains("Corefile:2:3: there is no directive '(late)'"), "{told}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 use common::text::{Question, Reply, question_of, shown};
 use common::{Asked, Lab, TWO};
 use domain::base::iana::{Rcode, Rtype};
-use gathersrv::engine::LinkState;
+use gathersrv::engine::{LinkState, Notice};
 use std::time::Duration;
 
 /// Two questions left unanswered take a server out.
@@ -151,6 +151,53 @@ fn u3_u5_a_silent_first_server_is_passed_over_once_it_is_out() {
     }
     assert_eq!(waits[0], 100);
     assert_eq!(waits[3], 0, "{waits:?}");
+}
+
+/// Leaves b's question unanswered, has b answer another `heard` milliseconds
+/// later, and tells how often a server has been taken out at the deadline.
+fn taken_out(deadline: &'static str, heard: u64, until: u64) -> u64 {
+    let flags = [&TWO[..], &["--max-fails", "1", "--deadline", deadline]].concat();
+    let mut lab = Lab::new(&flags);
+    with_b_silent(&mut lab, 0);
+    lab.pass(Duration::from_millis(heard));
+    lab.take_asked();
+    lab.udp(&query(1, "t.distributed.local."));
+    for asked in lab.take_asked() {
+        lab.reply(asked.link, &Reply::rcode(Rcode::NXDOMAIN).to(&asked.packet));
+    }
+    lab.pass(Duration::from_millis(until - heard));
+    lab.engine.counters().taken_out
+}
+
+#[test]
+fn u5_a_server_heard_within_a_quarter_of_the_deadline_stays_in() {
+    for (deadline, until) in [("800ms", 800), ("400ms", 400)] {
+        let quarter = until / 4;
+        for (silence, out) in [(quarter - 1, 0), (quarter, 1), (quarter + 1, 1)] {
+            let told = format!("silent for {silence} of {until} ms");
+            assert_eq!(taken_out(deadline, until - silence, until), out, "{told}");
+        }
+    }
+}
+
+#[test]
+fn u5_operators_hear_of_a_server_that_is_out_and_of_one_that_is_back() {
+    let mut lab = b_is_out();
+    let b = "10.9.0.1:53".parse().unwrap();
+    let out = Notice::Out { server: b, missed: 2, silence: None };
+    assert_eq!(lab.take_notices(), [out]);
+    lab.pass(Duration::from_millis(250));
+    let probe = lab.take_asked().remove(0);
+    lab.reply(probe.link, &Reply::rcode(Rcode::REFUSED).to(&probe.packet));
+    assert_eq!(lab.take_notices(), [Notice::Back(b)]);
+    lab.pass(Duration::from_secs(1));
+    // Out once more, and now it has been heard of.
+    for id in 0..2 {
+        with_b_silent(&mut lab, id);
+        lab.pass(Duration::from_millis(800));
+    }
+    let silence = Some(Duration::from_millis(2600));
+    assert_eq!(lab.take_notices(), [Notice::Out { server: b, missed: 2, silence }]);
 }
 
 #[test]

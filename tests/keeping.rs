@@ -198,6 +198,27 @@ fn an_answer_in_demand_is_asked_for_again_before_it_runs_out() {
 }
 
 #[test]
+fn an_answer_is_refreshed_for_who_asks_twice_in_the_last_tenth_of_its_time() {
+    for (clients, at, refreshed) in [
+        (1, 29_000, false),
+        (2, 26_999, false),
+        (2, 27_000, true),
+        (2, 29_000, true),
+        (5, 29_000, true),
+    ] {
+        let mut lab = answered(&[]);
+        lab.pass(Duration::from_millis(at));
+        for _ in 0..clients {
+            ask(&mut lab, &question("s.distributed.local."));
+            assert_eq!(the_answer(&mut lab).len(), 3);
+        }
+        let asked = if refreshed { 2 } else { 0 };
+        assert_eq!(lab.take_asked().len(), asked, "{clients} clients after {at} ms");
+        assert_eq!(lab.engine.counters().refreshed, u64::from(refreshed));
+    }
+}
+
+#[test]
 fn m6_a_silent_clusters_last_good_answer_fills_in_with_ede_3() {
     let mut lab = answered(&[]);
     lab.pass(40 * SECOND);
@@ -211,6 +232,7 @@ fn m6_a_silent_clusters_last_good_answer_fills_in_with_ede_3() {
         "ede 3 stale data, from cluster-b.local. b-",
     ];
     assert_eq!(the_answer(&mut lab), stale);
+    assert_eq!(lab.engine.counters().stale, 1);
     lab.take_asked();
     // Held for no longer than its cap, counted down for who comes meanwhile.
     lab.pass(2 * SECOND);

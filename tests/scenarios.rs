@@ -12,12 +12,16 @@ mod actors;
 mod chains;
 #[path = "scenarios/changes.rs"]
 mod changes;
+#[path = "scenarios/explaining.rs"]
+mod explaining;
 #[path = "scenarios/ids.rs"]
 mod ids;
 #[path = "scenarios/limits.rs"]
 mod limits;
 #[path = "scenarios/retries.rs"]
 mod retries;
+#[path = "scenarios/sizes.rs"]
+mod sizes;
 #[path = "scenarios/strangers.rs"]
 mod strangers;
 #[path = "scenarios/streams.rs"]

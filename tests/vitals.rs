@@ -146,6 +146,34 @@ fn a_server_far_away_was_taken_out_because_its_replies_to_checks_came_too_late()
 }
 
 #[test]
+fn u5_an_idle_server_is_checked_until_it_answers_or_is_taken_out() {
+    let mut lab = Lab::new(&[&TWO[..], &["--max-fails", "3"]].concat());
+    let start = lab.now;
+    lab.check_idle(10 * SECOND);
+    let mut checks = [Vec::new(), Vec::new()];
+    for _ in 0..2400 {
+        for asked in lab.take_asked() {
+            let is_a = asked.server.to_string().starts_with("10.8");
+            checks[usize::from(!is_a)].push(lab.now.since(start).as_millis());
+            // a answers the second check, b none.
+            if is_a && checks[0].len() == 2 {
+                lab.reply(asked.link, &Reply::rcode(Rcode::NOERROR).to(&asked.packet));
+            }
+        }
+        lab.pass(Duration::from_millis(1));
+    }
+    assert_eq!(checks, [vec![0, 800], vec![0, 800, 1600]]);
+    let vitals = lab.engine.vitals(lab.now);
+    let states: Vec<State> = vitals.servers.iter().map(|server| server.state).collect();
+    assert_eq!(states, [State::Up, State::Out]);
+    let since = |n: usize| vitals.servers[n].since.map(|since| since.as_millis());
+    assert_eq!((since(0), since(1)), (Some(1600), Some(0)));
+    assert_eq!(vitals.servers[0].heard, vitals.servers[0].since);
+    assert_eq!(vitals.servers[1].heard, None);
+    assert_eq!(lab.engine.counters().taken_out, 1);
+}
+
+#[test]
 fn an_idle_server_that_is_never_taken_out_is_not_asked_for_ever() {
     let mut lab = Lab::new(&TWO);
     lab.check_idle(10 * SECOND);

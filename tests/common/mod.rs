@@ -7,7 +7,8 @@ pub mod text;
 use gathersrv::cli;
 use gathersrv::config::{self, Plan};
 use gathersrv::engine::{
-    Client, Common, Engine, LastGood, LinkId, LinkState, Open, Outbox, Secrets, Time, Transport,
+    Client, Common, Engine, LastGood, LinkId, LinkState, Notice, Open, Outbox, Secrets, Time,
+    Transport,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -74,6 +75,7 @@ pub struct Lab {
     pub answers: Vec<Answered>,
     pub opened: Vec<Open>,
     pub closed: Vec<LinkId>,
+    pub notices: Vec<Notice>,
     links: HashMap<LinkId, Open>,
     out: Outbox,
 }
@@ -111,6 +113,7 @@ impl Lab {
             answers: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
+            notices: Vec::new(),
             links: HashMap::new(),
             out: Outbox::default(),
         }
@@ -144,6 +147,7 @@ impl Lab {
             self.links.remove(link);
             self.closed.push(*link);
         }
+        self.notices.append(&mut self.out.notices);
         self.out.clear();
     }
 
@@ -197,6 +201,11 @@ impl Lab {
     /// The sub-questions sent since the last call.
     pub fn take_asked(&mut self) -> Vec<Asked> {
         std::mem::take(&mut self.asked)
+    }
+
+    /// What operators were told since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The answers given since the last call.

@@ -100,6 +100,43 @@ fn what_is_kept_of_a_zone_that_has_not_changed_outlives_the_plan() {
 }
 
 #[test]
+fn a_full_store_keeps_what_is_in_use_through_a_reload_and_stays_bounded() {
+    let with = |cache: &'static str, more: &[&'static str]| {
+        plan(&[more, &ONE[..], &["--cache", cache, "--keep", "0", "--workers", "1"]].concat())
+    };
+    let mut lab = Lab::with_plan(with("100", &[]), [7; 32]);
+    // Whether a cluster had to be asked.
+    let asks = |lab: &mut Lab, n: u64| {
+        ask(lab, n, &format!("n{n}.distributed.local."));
+        let asked = lab.take_asked();
+        asked.iter().for_each(|asked| lab.reply(asked.link, &address(asked, 1)));
+        assert_eq!(addresses(lab), [1], "{n}");
+        !asked.is_empty()
+    };
+    let in_use = |lab: &mut Lab| (0..10).filter(|&n| !asks(lab, n)).count();
+    in_use(&mut lab);
+    assert_eq!(in_use(&mut lab), 10);
+    (1000..1200).for_each(|n| drop(asks(&mut lab, n)));
+    assert_eq!(lab.engine.kept().entries, 100);
+    let other = ["--zone", "other.", "--cluster", "k. a- 10.10.0.1"];
+    lab.set_plan(with("100", &other));
+    assert_eq!((lab.engine.kept().entries, in_use(&mut lab)), (100, 10));
+    assert!(!asks(&mut lab, 1199), "the last one too, although nobody has asked for it again");
+    (2000..2200).for_each(|n| drop(asks(&mut lab, n)));
+    assert_eq!((lab.engine.kept().entries, in_use(&mut lab)), (100, 10));
+    // Less room, and more again: what had to go is asked anew and kept again.
+    lab.set_plan(with("20", &[]));
+    let kept = lab.engine.kept();
+    assert_eq!((kept.entries, in_use(&mut lab)), (20, 10));
+    assert!(kept.octets <= 20 * 4 * 1232, "{kept:?}");
+    lab.set_plan(with("200", &[]));
+    let gone: Vec<u64> = (2190..2200).filter(|&n| asks(&mut lab, n)).collect();
+    assert!(gone.iter().all(|&n| !asks(&mut lab, n)), "{gone:?}");
+    (3000..3400).for_each(|n| drop(asks(&mut lab, n)));
+    assert_eq!((lab.engine.kept().entries, in_use(&mut lab)), (200, 10));
+}
+
+#[test]
 fn m6_a_clusters_last_good_answer_fills_in_whatever_its_place_is_now() {
     let zone = |a: &'static str, b: &'static str| {
         plan(&["--zone", "distributed.local.", "--cluster", a, "--cluster", b, "--keep", "100"])

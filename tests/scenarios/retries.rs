@@ -223,3 +223,28 @@ fn u3_a_silent_cluster_under_load_was_asked_so_often_that_answers_were_late() {
     assert!((500..queries / 2).contains(&again), "{again} times");
     assert_eq!(lab.answers.len() as u64, 1 + queries);
 }
+
+/// The last octets of the servers that are asked first, one question after another.
+fn asked_first(lab: &mut Lab, questions: u64) -> Vec<u8> {
+    let first = |n| {
+        ask(lab, n, &format!("n{n}.distributed.local."));
+        let asked = lab.take_asked().remove(0);
+        lab.reply(asked.link, &address(&asked, 1));
+        last_octet(&asked)
+    };
+    (0..questions).map(first).collect()
+}
+
+#[test]
+fn u3_by_the_policy_a_question_begins_with_the_first_the_next_or_any_server() {
+    let by = |policy| Lab::new(&[&THREE_SERVERS[..], &["--policy", policy]].concat());
+    assert_eq!(asked_first(&mut by("sequential"), 9), [1; 9]);
+    let turns = asked_first(&mut by("round-robin"), 9);
+    assert!(turns.iter().all(|last| (1..=3).contains(last)), "{turns:?}");
+    for pair in turns.windows(2) {
+        assert_eq!(pair[1], pair[0] % 3 + 1, "each in turn: {turns:?}");
+    }
+    let any = asked_first(&mut by("random"), 90);
+    let times = |server| any.iter().filter(|&&last| last == server).count();
+    assert!((1..=3).all(|server| times(server) >= 10), "{any:?}");
+}

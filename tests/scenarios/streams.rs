@@ -62,6 +62,38 @@ fn t2_truncated_over_tcp_is_a_failure_of_that_server() {
 }
 
 #[test]
+fn t2_the_next_server_may_answer_truncated_as_well() {
+    let mut lab = Lab::new(&THREE_SERVERS);
+    let (_, tcp) = over_tcp(&mut lab);
+    lab.reply(tcp.link, &truncated(&tcp));
+    let next = lab.take_asked().remove(0);
+    lab.reply(next.link, &truncated(&next));
+    let again = lab.take_asked().remove(0);
+    assert_eq!((again.transport, again.server), (Transport::Tcp, next.server));
+    lab.reply(again.link, &address(&again, 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    lab.assert_idle();
+}
+
+#[test]
+fn t2_of_two_truncated_replies_one_is_asked_again_over_tcp() {
+    let mut lab = Lab::new(&THREE_SERVERS);
+    lab.udp(&address_query(WEB));
+    let first = lab.take_asked().remove(0);
+    let second = watch(&mut lab, DEADLINE / 4).remove(0).1;
+    assert_ne!(second.server, first.server);
+    lab.reply(first.link, &truncated(&first));
+    let tcp = lab.take_asked();
+    assert_eq!((tcp.len(), tcp[0].transport, tcp[0].server), (1, Transport::Tcp, first.server));
+    lab.reply(second.link, &truncated(&second));
+    assert!(lab.take_asked().is_empty(), "one stream is enough");
+    assert_eq!(lab.engine.counters().truncated_replies, 2);
+    lab.reply(tcp[0].link, &address(&tcp[0], 1));
+    assert_eq!(addresses(&mut lab), [1]);
+    lab.assert_idle();
+}
+
+#[test]
 fn t2_a_connection_that_ends_is_tried_once_more() {
     let mut lab = Lab::new(&ONE);
     let (_, tcp) = over_tcp(&mut lab);

@@ -1,0 +1,50 @@
+//! What `explain` is told of a question: each record's TTL, and what became of it.
+
+use crate::common::text::{Question, Reply};
+use crate::common::{Lab, TWO};
+use domain::base::iana::Rtype;
+use gathersrv::engine::explain::RecordReport;
+use gathersrv::engine::merge::Fate;
+use std::time::Duration;
+
+/// Asks for s, which a answers so and b so or not at all. The records of the
+/// report.
+fn records(a: &[&str], b: Option<&[&str]>) -> Vec<RecordReport> {
+    let mut lab = Lab::new(&TWO);
+    lab.engine.explain_next();
+    lab.udp(&Question::new("s.distributed.local.", Rtype::A).packet());
+    for asked in lab.take_asked() {
+        let is_a = asked.server.to_string().starts_with("10.8");
+        if let Some(lines) = if is_a { Some(a) } else { b } {
+            lab.reply(asked.link, &Reply::ok(lines).to(&asked.packet));
+        }
+    }
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.take_answers().len(), 1);
+    lab.engine.report().unwrap().records.clone()
+}
+
+fn told(records: &[RecordReport]) -> Vec<(Fate, Option<u32>, bool)> {
+    records.iter().map(|record| (record.fate, record.ttl, record.capped)).collect()
+}
+
+#[test]
+fn m3_a_record_is_explained_with_the_ttl_that_it_goes_out_with() {
+    let (a, b) = ("s.cluster-a.local. 30 IN A 10.8.1.2", "s.cluster-b.local. 20 IN A 10.9.1.2");
+    let records = records(&[a], Some(&[b, "other.cluster-b.local. 20 IN A 10.9.1.3"]));
+    let wanted = [
+        (Fate::Answer, Some(20), false),
+        (Fate::Answer, Some(20), false),
+        (Fate::Unrelated, None, false),
+    ];
+    assert_eq!(told(&records), wanted);
+}
+
+#[test]
+fn m6_a_ttl_that_was_cut_is_explained_as_such() {
+    for (ttl, sent, capped) in [(30, 5, true), (6, 5, true), (5, 5, false), (4, 4, false)] {
+        let a = format!("s.cluster-a.local. {ttl} IN A 10.8.1.2");
+        let wanted = [(Fate::Answer, Some(sent), capped)];
+        assert_eq!(told(&records(&[&a], None)), wanted, "{ttl}");
+    }
+}
