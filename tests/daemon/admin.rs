@@ -234,6 +234,15 @@ fn k1_what_stands_in_is_told_everywhere() {
 }
 
 #[test]
+fn u5_one_worker_checks_the_servers_that_nobody_asks() {
+    let (a, b) = clusters();
+    let daemon = Daemon::start(&[&a, &b], &["--workers", "3"]);
+    daemon.until_metric("gathersrv_probes_total", &[], 2.0);
+    assert_eq!(daemon.metric("gathersrv_probes_total", &[]), 2.0, "they were heard a moment ago");
+    assert_eq!((a.checks(), b.checks()), (1, 1));
+}
+
+#[test]
 fn who_stops_is_no_longer_ready_and_healthy_still() {
     let (a, b) = clusters();
     let mut daemon = Daemon::start(&[&a, &b], &["--lame-duck", "1500ms"]);

@@ -133,6 +133,9 @@ fn explain_shows_what_each_cluster_said_and_what_became_of_it() {
     ] {
         assert!(said.contains(part), "no '{part}' in\n{said}");
     }
+    b.does(Does::Refuse);
+    let (_, said, _) = run(&words(&["explain"], &flags, &end));
+    assert!(said.contains("    missing: REFUSED"), "{said}");
     b.does(Does::Answer);
     let (_, said, _) = run(&words(&["explain"], &flags, &end));
     assert!(said.contains(": one.distributed.local. 30\n"), "{said}");

@@ -44,6 +44,17 @@ fn a_cluster_that_falls_silent_and_returns_is_told_of_once_each() {
 }
 
 #[test]
+fn r4_a_record_that_is_left_out_is_told_of() {
+    let (a, b) = clusters();
+    a.does(Does::LongAlias);
+    let daemon = Daemon::start(&[&a, &b], &[]);
+    answer(daemon.addr(), "one");
+    let told = daemon.event("too_long");
+    assert!(told["message"].as_str().unwrap().contains("too long (R4)"), "{told}");
+    assert_eq!(daemon.metric("gathersrv_too_long_total", &[]), 1.0);
+}
+
+#[test]
 fn a_query_is_logged_with_what_was_answered() {
     let (a, b) = clusters();
     let daemon = Daemon::start(&[&a, &b], &["--query-log", "1"]);

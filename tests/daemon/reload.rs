@@ -39,6 +39,14 @@ fn a_changed_file_is_served_and_a_wrong_one_is_not() {
     assert_eq!(status["zones"][0]["clusters"].as_array().unwrap().len(), 2);
     assert_eq!(status["config"]["reloads"], 1);
 
+    let other = corefile(port, admin, &[&a, &b]).replace("distributed.local.", "other.local.");
+    directory.write("Corefile", &other);
+    until("another zone", || (daemon.events("reloaded").len() == 2).then_some(()));
+    assert_eq!(answer(daemon.addr(), "one")[0], "=> REFUSED rd edns");
+    directory.write("Corefile", &corefile(port, admin, &[&a, &b]));
+    until("the zone", || (daemon.events("reloaded").len() == 3).then_some(()));
+    assert_eq!(answer(daemon.addr(), "two"), whole("two"));
+
     directory.write("Corefile", "distributed.local.:53 {\n  gathersrf x\n}\n");
     let refused = daemon.event("reload_refused");
     assert_eq!(refused["level"], "ERROR");

@@ -3,11 +3,11 @@
 
 use crate::client::{Stream, answer, ask, id_of, query, query_for, whole};
 use crate::common::text::shown;
-use crate::process::{Daemon, until};
+use crate::process::{Daemon, program};
 use crate::upstream::{Does, Upstream};
 use domain::base::iana::Rtype;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 fn clusters() -> (Upstream, Upstream) {
@@ -108,23 +108,45 @@ fn a_connection_nobody_reads_from_costs_only_its_cluster() {
     assert!(lines.iter().any(|line| line.contains("without cluster-a.local. a-")), "{lines:?}");
 }
 
-#[test]
-fn f1_a_closed_port_is_noticed_at_once_and_the_rest_is_answered() {
-    let b = Upstream::start('b');
-    // A port that was free a moment ago: an ICMP message comes back.
-    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let words = format!("cluster-a.local. a- {gone}");
-    let other = format!("cluster-b.local. b- {}", b.addr);
-    let mut command = crate::process::program();
+/// A daemon whose cluster a has two servers, the first of which is of no use. With
+/// this deadline a server that only kept silent would outlast the client.
+fn with_a_first_server(first: SocketAddr, second: &Upstream) -> Daemon {
+    let mut command = program();
+    let words = format!("cluster-a.local. a- {first} {}", second.addr);
     command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--deadline", "60s"]);
-    command.args(["--zone", "distributed.local.", "--cluster", &words, "--cluster", &other]);
-    let daemon = Daemon::run(command);
-    // With this deadline, silence alone would outlast the client.
-    let lines = answer(daemon.addr(), "one");
-    assert!(lines.contains(&"one.distributed.local. 5 IN A 10.9.1.1".into()), "{lines:?}");
-    until("a count", || {
-        (daemon.metric("gathersrv_failed_subqueries_total", &[]) > 0.0).then_some(())
-    });
+    command.args(["--workers", "1", "--zone", "distributed.local.", "--cluster", &words]);
+    Daemon::run(command)
+}
+
+#[test]
+fn u3_an_icmp_error_moves_a_question_on_at_once() {
+    let a = Upstream::start('a');
+    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let daemon = with_a_first_server(gone, &a);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3]);
+    assert_eq!(daemon.metric("gathersrv_retransmitted_total", &[]), 0.0);
+}
+
+#[test]
+fn u3_a_connection_that_is_refused_moves_a_question_on_at_once() {
+    let (first, a) = (Upstream::without_tcp('a'), Upstream::start('a'));
+    first.does(Does::Truncate);
+    let daemon = with_a_first_server(first.addr, &a);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3]);
+    assert_eq!(first.asked(false), ["one.cluster-a.local. A"]);
+    assert_eq!(daemon.metric("gathersrv_retransmitted_total", &[]), 0.0);
+    assert_eq!(daemon.metric("gathersrv_truncated_replies_total", &[]), 1.0);
+}
+
+#[test]
+fn u1_a_datagram_larger_than_any_is_dropped_and_the_reply_after_it_counts() {
+    let (a, b) = clusters();
+    a.does(Does::Oversize);
+    let daemon = Daemon::start(&[&a, &b], &["--deadline", "60s"]);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one"));
+    for counter in ["malformed", "unexpected", "mismatched", "suspect"] {
+        assert_eq!(daemon.metric(&format!("gathersrv_{counter}_total"), &[]), 0.0, "{counter}");
+    }
 }
 
 #[test]

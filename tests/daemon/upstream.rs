@@ -14,6 +14,11 @@ use std::time::Duration;
 pub enum Does {
     Answer,
     Nothing,
+    Refuse,
+    /// Sends a datagram that is larger than any payload size before the answer.
+    Oversize,
+    /// Answers with an alias that is too long once it is marked.
+    LongAlias,
     /// Truncates over UDP.
     Truncate,
     /// The same, and closes every connection once it has answered.
@@ -29,6 +34,7 @@ struct Shared {
     letter: char,
     does: Mutex<Does>,
     asked: Mutex<Vec<(bool, String)>>,
+    checks: Mutex<usize>,
     connections: Mutex<usize>,
     ended: AtomicBool,
 }
@@ -43,18 +49,30 @@ impl Upstream {
     /// cluster `b` the next ones.
     pub fn start(letter: char) -> Self {
         let (udp, tcp) = sockets();
+        Self::on(letter, udp, Some(tcp))
+    }
+
+    /// One that refuses connections.
+    pub fn without_tcp(letter: char) -> Self {
+        Self::on(letter, sockets().0, None)
+    }
+
+    fn on(letter: char, udp: UdpSocket, tcp: Option<TcpListener>) -> Self {
         let addr = udp.local_addr().unwrap();
         let shared = Arc::new(Shared {
             letter,
             does: Mutex::new(Does::Answer),
             asked: Mutex::default(),
+            checks: Mutex::default(),
             connections: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let own = shared.clone();
         std::thread::spawn(move || own.serve_udp(&udp));
         let own = shared.clone();
-        std::thread::spawn(move || own.serve_tcp(&tcp));
+        if let Some(tcp) = tcp {
+            std::thread::spawn(move || own.serve_tcp(&tcp));
+        }
         Upstream { addr, shared }
     }
 
@@ -62,11 +80,15 @@ impl Upstream {
         *self.shared.does.lock().unwrap() = what;
     }
 
-    /// The questions of clients so far, over UDP or over TCP; not those for a SOA,
-    /// by which the daemon learns how its servers are.
+    /// The questions so far, over UDP or over TCP, without health checks.
     pub fn asked(&self, over_tcp: bool) -> Vec<String> {
         let all = self.shared.asked.lock().unwrap();
         all.iter().filter(|(tcp, _)| *tcp == over_tcp).map(|(_, text)| text.clone()).collect()
+    }
+
+    /// Health checks so far: they ask for the SOA of the suffix.
+    pub fn checks(&self) -> usize {
+        *self.shared.checks.lock().unwrap()
     }
 
     pub fn connections(&self) -> usize {
@@ -104,8 +126,9 @@ impl Shared {
     fn answer(&self, query: &[u8], tcp: bool) -> Option<Vec<u8>> {
         let question = question_of(query);
         let (name, rtype) = question.split_once(' ').unwrap();
-        if rtype != "SOA" {
-            self.asked.lock().unwrap().push((tcp, question.clone()));
+        match rtype {
+            "SOA" => *self.checks.lock().unwrap() += 1,
+            _ => self.asked.lock().unwrap().push((tcp, question.clone())),
         }
         let net = 8 + (self.letter as u8 - b'a');
         let lines = match (name, rtype) {
@@ -119,6 +142,12 @@ impl Shared {
         let short = Reply { aa: true, tc: true, ..Reply::default() };
         Some(match self.does() {
             Does::Nothing => return None,
+            Does::Refuse => Reply::rcode(Rcode::REFUSED).to(query),
+            Does::LongAlias => {
+                let alias =
+                    format!("{name} 30 IN CNAME {}.cluster-{}.local.", "x".repeat(62), self.letter);
+                Reply::ok(&[&alias]).to(query)
+            }
             Does::Answer if !tcp && name.starts_with("large") => short.to(query),
             Does::Truncate | Does::TruncateAndClose | Does::TruncateAndStall if !tcp => {
                 short.to(query)
@@ -135,6 +164,9 @@ impl Shared {
             if let Ok((len, from)) = udp.recv_from(&mut packet)
                 && let Some(answer) = self.answer(&packet[..len], false)
             {
+                if self.does() == Does::Oversize {
+                    let _ = udp.send_to(&[&answer[..], &[0; 5000]].concat(), from);
+                }
                 let _ = udp.send_to(&answer, from);
             }
         }
