@@ -352,6 +352,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_worker_that_was_not_heard_for_long_is_forgotten() {
+        let plan = plan(&A);
+        let (mut old, new) = (Engine::new(plan.clone(), [1; 32]), Engine::new(plan, [2; 32]));
+        ask(&mut old, b'a', 5);
+        let mut ledger = Ledger::default();
+        ledger.take(SystemTime::now(), vec![vec![vitals(0, &old), vitals(1, &new)]]);
+        for turn in 1..=STUCK {
+            assert_eq!(ledger.last.len(), 2, "{turn}");
+            ledger.take(SystemTime::now(), vec![vec![vitals(1, &new)]]);
+        }
+        assert_eq!((ledger.last.len(), queries(&ledger, "a.")), (1, Some(5)));
+    }
+
+    #[test]
     fn a_zone_that_stays_keeps_its_counts_and_one_that_goes_does_not() {
         let mut engine = Engine::new(plan(&[A, B].concat()), [1; 32]);
         let mut ledger = Ledger::default();

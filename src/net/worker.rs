@@ -419,3 +419,5 @@ pub async fn keep_time(shared: Shared) {
         }
     }
 }
+#[cfg(test)]
+mod tests;

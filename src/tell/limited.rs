@@ -87,6 +87,8 @@ mod tests {
         limited.age();
         assert_eq!(limited.happened(), Some(100));
         assert_eq!(limited.happened_more(7), None);
+        limited.at = limited.at.map(|at| at - TELL_EVERY / 2);
+        assert_eq!(limited.happened_more(0), None, "half of the time is not all");
         limited.age();
         assert_eq!(limited.happened_more(3), Some(7), "itself not included");
         limited.age();

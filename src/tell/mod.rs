@@ -449,6 +449,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_is_logged_with_its_facts() {
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(Level::DEBUG)
+            .with_writer(move || Written(to.clone()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG] {
+                let line = Line::new(level, "test", "a text".into());
+                Clerk::default().tell(&Line { server: Some("a server".into()), ..line });
+            }
+        });
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        for (line, level) in log.lines().zip(["ERROR", "WARN", "INFO", "DEBUG"]) {
+            for part in [level, r#""event":"test""#, "a text", "a server"] {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+        }
+        assert_eq!(log.lines().count(), 4);
+    }
+
+    /// A log in memory.
+    struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
     fn a_reader_that_has_gone_is_forgotten_and_the_others_hear_on() {
         let mut clerk = Clerk::default();
         let (gone, events) = unbounded_channel();

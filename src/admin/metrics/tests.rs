@@ -102,7 +102,11 @@ fn taken(told: Vec<WorkerVitals>) -> Ledger {
 fn what_zones_and_forwards_come_to_is_exposed() {
     let mut engine = engine();
     ask(&mut engine, b'a', 3);
+    let mut elsewhere =
+        Engine::new(plan(&["--zone", "b.", "--cluster", "k. a- 10.8.0.1"]), [1; 32]);
+    ask(&mut elsewhere, b'a', 2);
     let mut told = vitals(0, &engine);
+    told.engine.stray = vitals(0, &elsewhere).engine.stray;
     let [zone, forward] = &mut told.engine.meters[..] else { panic!("one of each") };
     zone.completeness = [5, 4, 3, 2];
     let cluster = &mut zone.clusters[0];
@@ -119,6 +123,7 @@ fn what_zones_and_forwards_come_to_is_exposed() {
     let text = exposed(taken(vec![told, second]));
     let lines = [
         r#"gathersrv_queries_total{zone="a.",type="SOA",transport="udp",rcode="NOERROR"} 6"#,
+        r#"gathersrv_queries_total{zone="none",type="SOA",transport="udp",rcode="REFUSED"} 4"#,
         r#"gathersrv_query_duration_seconds_count{zone="a."} 6"#,
         r#"gathersrv_query_duration_seconds_count{zone="."} 12"#,
         r#"gathersrv_answers_total{zone="a.",completeness="whole"} 10"#,

@@ -44,12 +44,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a server of a daemon with these workers answers, over loopback.
 fn answers(roster: Roster, shows: Shows, requests: &[&str]) -> Vec<String> {
+    answers_of(admin(roster), shows, requests)
+}
+
+fn answers_of(admin: Admin, shows: Shows, requests: &[&str]) -> Vec<String> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build_local(tokio::runtime::LocalOptions::default());
     runtime.unwrap().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let accepting = admin(roster).accept(listener, Scope::new(Cell::new(shows)));
+        let accepting = admin.accept(listener, Scope::new(Cell::new(shows)));
         let accepting = tokio::task::spawn_local(accepting);
         let mut answers = Vec::new();
         for request in requests {
@@ -173,6 +177,16 @@ fn who_finds_too_many_large_answers_unread_is_told_when_to_come_again() {
             assert_eq!((reply.code, reply.place.is_some()), (StatusCode::OK, true), "{path}");
         }
     });
+}
+
+#[test]
+fn the_time_to_come_again_stands_in_the_head() {
+    let admin = admin(Roster::default());
+    let _held: Vec<_> = (0..9).map_while(|n| admin.room.place(Instant::now(), n)).collect();
+    let answers = answers_of(admin.clone(), Shows::All, &[&get("/metrics"), &get("/health")]);
+    assert_eq!(parts(&answers[0]), (503, TEXT, FULL));
+    assert_eq!(header_of(&answers[0], "retry-after"), Some("5"));
+    assert_eq!((parts(&answers[1]).0, header_of(&answers[1], "retry-after")), (200, None));
 }
 
 #[test]

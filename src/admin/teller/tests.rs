@@ -5,8 +5,8 @@ use super::super::ledger::tests::vitals;
 use super::super::status::{ClusterState, Level};
 use super::*;
 use crate::cli::plan;
-use crate::engine::Engine;
 use crate::engine::meters::NO_ANSWER;
+use crate::engine::{Engine, Outbox, Time};
 use crate::net::roster::WorkerVitals;
 
 fn after(n: u64) -> Duration {
@@ -118,7 +118,11 @@ fn queries_for_a_zone_and_a_forward_have_their_rates() {
         super::super::ledger::tests::ask(engine, zone, times);
         vitals(0, engine)
     };
-    let (before, after) = (vitals(0, &asked), ask(&mut asked, b'z', 30));
+    let (before, _) = (vitals(0, &asked), ask(&mut asked, b'z', 30));
+    ask(&mut asked, b'f', 20);
+    // Nobody answers the forward's.
+    asked.on_timeout(Time::from_micros(60_000_000), &mut Outbox::default());
+    let after = vitals(0, &asked);
     let stray = ask(&mut asked, b'y', 10);
     let status = told(&[
         (0, &|vitals| *vitals = before.clone()),
@@ -128,8 +132,8 @@ fn queries_for_a_zone_and_a_forward_have_their_rates() {
     assert_eq!((status.zones[0].queries, status.rates.queries), (0.0, 1.0));
     let status =
         told(&[(0, &|vitals| *vitals = before.clone()), (10, &|vitals| *vitals = after.clone())]);
-    assert_eq!((status.zones[0].queries, status.rates.queries), (3.0, 3.0));
-    assert_eq!(status.forwards[0].queries, 0.0);
+    assert_eq!((status.zones[0].queries, status.forwards[0].queries), (3.0, 2.0));
+    assert_eq!((status.rates.queries, status.rates.failed), (5.0, 2.0));
     assert!(status.latency.p50.is_some() && status.latency.p99.is_some());
 }
 

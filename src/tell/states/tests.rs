@@ -131,6 +131,7 @@ fn a_server_of_very_many_zones_fills_no_screen() {
     told.states.serving(vec![(vec![0], plan(&words))]);
     let lines = told.out(0, A);
     assert_eq!(lines.len(), 1 + TOLD_AT_ONCE + 1);
+    assert!(lines[1..11].is_sorted(), "{lines:?}");
     assert_eq!(lines[11], "and 90 clusters of zones more are missing with that server");
 }
 
@@ -238,7 +239,10 @@ fn a_cluster_whose_servers_are_others_now_is_missing_when_those_are_out() {
     let mut told = Told::new(1);
     told.out(0, B1);
     told.out(0, B2);
-    // A reload later one of them is another, and b is not missing any more.
+    told.out(0, A);
+    told.back(0, A);
+    // A reload later one of them is another, and b is not missing any more. Nobody
+    // asks a, which was back, and what was known of it is forgotten.
     let words = ["--zone", "z.local.", "--cluster", "b.local. b- 10.9.0.1 10.9.0.3"];
     told.states.serving(vec![(vec![0], plan(&words))]);
     assert_eq!((told.states.servers.len(), told.states.clusters.len()), (1, 0));
