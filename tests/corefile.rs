@@ -230,9 +230,10 @@ fn a_snippet_may_stand_behind_a_block_with_blocks_in_it_and_have_some_itself() {
     assert_eq!((first.policy, first.cache_for), (Policy::Random, Duration::from_secs(30)));
     assert_eq!(plans[1].forwards[0].behaviour.policy, Policy::Sequential);
     // Inside of a block it is a directive that nobody knows.
-    let inside = "z. {\n  (late) {\n    cache 30\n  }\n  forward . 192.0.2.1\n}\n";
+    let inside =
+        "z. {\n  forward . 192.0.2.1 {\n    policy random\n  }\n  (late) {\n    cache 30\n  }\n}\n";
     let told = read_text("Corefile", inside, &Settings::default()).map(|_| ()).unwrap_err();
-    assert!(told.to_string().contains("Corefile:2:3: there is no directive '(late)'"), "{told}");
+    assert!(told.to_string().contains("Corefile:5:3: there is no directive '(late)'"), "{told}");
 }
 
 #[test]

@@ -134,6 +134,11 @@ fn a_full_store_keeps_what_is_in_use_through_a_reload_and_stays_bounded() {
     assert!(gone.iter().all(|&n| !asks(&mut lab, n)), "{gone:?}");
     (3000..3400).for_each(|n| drop(asks(&mut lab, n)));
     assert_eq!((lab.engine.kept().entries, in_use(&mut lab)), (200, 10));
+    // From no room at all.
+    let mut lab = Lab::with_plan(with("0", &[]), [7; 32]);
+    assert!(asks(&mut lab, 1) && asks(&mut lab, 1));
+    lab.set_plan(with("100", &[]));
+    assert!(asks(&mut lab, 1) && !asks(&mut lab, 1));
 }
 
 #[test]
