@@ -202,8 +202,9 @@ impl Engine {
         if known.tls.is_some() || sub.tcp || besieged { known.stream() } else { Transport::Udp }
     }
 
-    /// Sends a sub-question to the server whose turn it is.
-    pub(super) fn ask(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) {
+    /// Sends a sub-question to the server whose turn it is. Tells whether that was
+    /// of use: not if the server has it on a stream, or too many are in flight.
+    pub(super) fn ask(&mut self, now: Time, index: u32, n: usize, out: &mut Outbox) -> bool {
         let gather = &mut self.gathers[index as usize];
         let deadline = gather.behaviour().deadline;
         let servers = gather.servers_of(gather.subs()[n].cluster);
@@ -246,7 +247,7 @@ impl Engine {
         sub.streamed |= transport.is_stream();
         let attempt = match again {
             // The server is slow, and has the question.
-            Some(_) if transport.is_stream() && !renewed => return,
+            Some(_) if transport.is_stream() && !renewed => return false,
             Some(place) if !renewed => {
                 let attempt = &mut sub.attempts[place];
                 attempt.resent = true;
@@ -257,7 +258,7 @@ impl Engine {
                 // It has not been asked, and will be when others are done.
                 let sub = &mut self.gathers[index as usize].subs_mut()[n];
                 sub.tries -= 1;
-                return;
+                return false;
             }
             _ => {
                 let window = self.gathers[index as usize].subs()[n].window;
@@ -265,7 +266,7 @@ impl Engine {
                 let Some((link, id)) = self.links.claim(now, server, transport, slot, out) else {
                     self.counters.exhausted += 1;
                     self.settle(now, index, n, Progress::Failed(Failure::Exhausted), out);
-                    return;
+                    return false;
                 };
                 let guard = &self.links.servers[server].guard;
                 let (changes_case, has_cookie) = (guard.changes_case, guard.has_cookie());
@@ -285,6 +286,7 @@ impl Engine {
         let start = out.octets.len();
         self.push_question(index, n, attempt, out);
         out.send(attempt.link, start);
+        true
     }
 
     /// Whether one more datagram of this sub-question may be in flight; the first

@@ -125,9 +125,8 @@ impl Engine {
         if let Some(turn) = next {
             self.turn_to(index, n, turn);
         }
-        if self.may_repeat(now, index, n) {
+        if self.may_repeat(now, index, n) && self.ask(now, index, n, out) {
             self.counters.retransmitted += 1;
-            self.ask(now, index, n, out);
         }
     }
 
