@@ -59,6 +59,8 @@ impl Engine {
             // Nobody is to have it; it is merged for what it is worth.
             let (_, merged) = self.merge_into(now, index, out);
             out.octets.truncate(start);
+            // Clients that joined it are given what it comes to.
+            self.gathers[index as usize].background = false;
             merged
         } else {
             self.dismiss(first);
@@ -232,8 +234,11 @@ impl Engine {
         }
         let plan = gather.plan.clone();
         let zone = &plan.plan.zones[zone];
+        let given = !gather.background;
         let merged = self.merger.merge(now, gather, zone, &plan.plan, &mut out.octets);
-        self.count_merged(merged);
+        if given {
+            self.count_merged(merged);
+        }
         (OptRcode::from_rcode(merged.rcode), Some(merged))
     }
 }
