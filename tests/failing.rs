@@ -201,6 +201,30 @@ fn u5_operators_hear_of_a_server_that_is_out_and_of_one_that_is_back() {
 }
 
 #[test]
+fn u5_a_server_that_is_down_is_not_asked_again_while_others_are_up() {
+    let flags =
+        ["--zone", "z.", "--cluster", "k. a- 10.8.0.1 10.8.0.2 10.8.0.3", "--max-fails", "1"];
+    let mut lab = Lab::new(&flags);
+    let reply = Reply::ok(&["s.k. 30 IN A 10.8.1.2"]);
+    let server = |n: u8| format!("10.8.0.{n}:53").parse().unwrap();
+    lab.udp(&query(1, "s.z."));
+    lab.pass(Duration::from_millis(400));
+    let asked = lab.take_asked();
+    let second = asked.iter().find(|asked| asked.server == server(2)).unwrap();
+    lab.reply(second.link, &reply.to(&second.packet));
+    assert!(lab.engine.counters().taken_out > 0);
+    lab.take_asked();
+    lab.udp(&query(2, "s.z."));
+    lab.pass(Duration::from_millis(700));
+    // Health checks ask for the suffix.
+    let is_question = |asked: &&Asked| asked.packet[12..14] == *b"\x01s";
+    let asked = lab.take_asked();
+    let questions: Vec<_> = asked.iter().filter(is_question).map(|asked| asked.server).collect();
+    assert!(questions.len() >= 3, "{questions:?}");
+    assert!(!questions.contains(&server(1)), "{questions:?}");
+}
+
+#[test]
 fn max_fails_0_never_takes_a_server_out() {
     let mut lab = Lab::new(&TWO);
     for id in 0..5 {

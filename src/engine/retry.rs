@@ -151,14 +151,20 @@ impl Engine {
         false
     }
 
-    /// The next server of the cluster's list that has not said no.
+    /// The next server of the cluster's list that has not said no: one that is up,
+    /// if there is one (U5).
     fn next_server(&self, index: u32, n: usize) -> Option<usize> {
         let gather = &self.gathers[index as usize];
         let sub = &gather.subs()[n];
-        let servers = gather.servers_of(sub.cluster).len();
-        (1..=servers)
-            .map(|step| (sub.turn + step) % servers)
-            .find(|&turn| sub.refused & (1 << turn) == 0)
+        let servers = gather.servers_of(sub.cluster);
+        let turns = (1..=servers.len())
+            .map(|step| (sub.turn + step) % servers.len())
+            .filter(|&turn| sub.refused & (1 << turn) == 0);
+        let is_up = |&turn: &usize| {
+            let server = gather.plan.servers[servers[turn]];
+            !self.links.servers[server].health.is_out()
+        };
+        turns.clone().find(is_up).or_else(|| turns.clone().next())
     }
 
     /// Whether a server other than this attempt's is left to ask.
