@@ -22,14 +22,20 @@ mod clients;
 mod cluster;
 #[path = "simulator/floods.rs"]
 mod floods;
-#[path = "simulator/laws.rs"]
+#[path = "simulator/health.rs"]
+mod health;
+#[path = "simulator/laws/mod.rs"]
 mod laws;
 #[path = "simulator/names.rs"]
 mod names;
+#[path = "simulator/observe.rs"]
+mod observe;
 #[path = "simulator/outages.rs"]
 mod outages;
 #[path = "simulator/reloads.rs"]
 mod reloads;
+#[path = "simulator/round_trips.rs"]
+mod round_trips;
 #[path = "simulator/tally.rs"]
 mod tally;
 #[path = "simulator/truth.rs"]

@@ -28,6 +28,7 @@ pub struct Got {
     pub records: Vec<Record>,
     pub beside: Vec<Record>,
     pub longest_ttl: u32,
+    pub shortest_ttl: u32,
     /// EDE codes and texts, if the client speaks EDNS.
     pub errors: Vec<(u16, String)>,
 }
@@ -67,12 +68,13 @@ impl Got {
         assert_eq!(&packet[12..12 + question.len()], question, "the client's spelling");
         let qtype = cluster::rtype_of(asked);
         let (mut records, mut beside) = (Vec::new(), Vec::new());
-        let mut longest_ttl = 0;
+        let (mut longest_ttl, mut shortest_ttl) = (0, u32::MAX);
         for record in message.answer().expect("an answer section") {
             let record = record.expect("a record");
             assert_eq!(record.rtype(), qtype);
             assert_eq!(record.owner().to_vec().as_slice(), &question[..question.len() - 4]);
             longest_ttl = longest_ttl.max(record.ttl().as_secs());
+            shortest_ttl = shortest_ttl.min(record.ttl().as_secs());
             let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
             let (payload, name) = payload(packet, qtype, data.data().data());
             records.push(Record { rtype: qtype, payload, name });
@@ -81,9 +83,13 @@ impl Got {
             let record = record.expect("a record");
             assert_eq!(record.rtype(), Rtype::SOA);
             longest_ttl = longest_ttl.max(record.ttl().as_secs());
+            shortest_ttl = shortest_ttl.min(record.ttl().as_secs());
             let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
             let minimum = data.data().data().last_chunk().expect("MINIMUM");
-            longest_ttl = longest_ttl.max(u32::from_be_bytes(*minimum));
+            let minimum = u32::from_be_bytes(*minimum);
+            // What is given again has a TTL that has counted down.
+            assert!(minimum >= record.ttl().as_secs(), "MINIMUM is less than the TTL");
+            assert_eq!(text_of(record.owner().to_vec().as_slice()), ZONE, "our SOA");
         }
         for record in message.additional().expect("an additional section") {
             let record = record.expect("a record");
@@ -91,6 +97,7 @@ impl Got {
                 continue;
             }
             longest_ttl = longest_ttl.max(record.ttl().as_secs());
+            shortest_ttl = shortest_ttl.min(record.ttl().as_secs());
             let owner = text_of(record.owner().to_vec().as_slice());
             let owner = Name::parse(owner.strip_suffix(ZONE).expect("our zone"));
             let data = record.to_record::<UnknownRecordData<_>>().expect("data").expect("data");
@@ -107,7 +114,7 @@ impl Got {
         });
         let errors = errors.collect();
         let (rcode, truncated) = (message.header().rcode(), message.header().tc());
-        Got { rcode, truncated, records, beside, longest_ttl, errors }
+        Got { rcode, truncated, records, beside, longest_ttl, shortest_ttl, errors }
     }
 
     pub fn has(&self, code: u16) -> bool {

@@ -158,6 +158,21 @@ pub fn excuse(asked: &Asked, refused: bool) -> Vec<u8> {
     header(asked, 0, if refused { 5 } else { 2 }, [0; 3])
 }
 
+/// FORMERR, of a server that knows nothing of OPT: with the question or without.
+pub fn not_understood(asked: &Asked, with_question: bool) -> Vec<u8> {
+    let mut out = header(asked, 0, 1, [0; 3]);
+    if !with_question {
+        out.truncate(12);
+        out[5] = 0;
+    }
+    out
+}
+
+/// Whether a packet has an OPT record.
+pub fn has_opt(packet: &[u8]) -> bool {
+    packet[11] > 0
+}
+
 /// The right start, and then nothing that can be read.
 pub fn rubbish(asked: &Asked) -> Vec<u8> {
     let mut out = header(asked, 0, 0, [1, 0, 0]);

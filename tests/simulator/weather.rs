@@ -53,6 +53,8 @@ pub struct Weather {
     pub truncated: u32,
     /// Replies with an rcode that says nothing about the name.
     pub servfail: u32,
+    /// The first so many clusters' servers know nothing of OPT.
+    pub old: u8,
     /// Replies preceded by one that cannot be read.
     pub rubbish: u32,
     /// Replies preceded by a forger's guess.
@@ -98,6 +100,7 @@ impl Weather {
             copied: 10,
             truncated: 0,
             servfail: 0,
+            old: 0,
             rubbish: 0,
             forged: 0,
             struck: 0,
@@ -173,6 +176,7 @@ impl Weather {
             floods: Vec::new(),
             keep,
             slowest: Duration::from_millis(one_of(&[5, 50, 300, 3000])),
+            old: one_of(&[0, 0, 0, 0, 0, 1]) as u8,
         }
     }
 

@@ -7,6 +7,10 @@ use crate::clients::{Manners, Query};
 use crate::cluster::{self, Said};
 use crate::common::{Asked, Lab};
 use crate::floods;
+use crate::health::Servers;
+use crate::laws::cache::Cache;
+use crate::laws::counters::Ledger;
+use crate::laws::upstream::{Cause, Link, Question, Upstream};
 use crate::laws::{Case, Given, Judge, Past, Rules};
 use crate::names::{Kind as NameKind, Name, asked_name};
 use crate::outages::Outages;
@@ -16,30 +20,36 @@ use crate::truth::{Truth, Truths};
 use crate::weather::Weather;
 use domain::base::iana::Rtype;
 use gathersrv::config::Plan;
-use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Time, Transport, WINDOWS};
+use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Notice, Time};
+use gathersrv::engine::{Transport, WINDOWS};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What a packet from a cluster is.
-enum Kind {
+pub enum Kind {
     True(Said),
     /// A probe is answered.
     Probe(u8),
     /// It makes the engine ask again, or elsewhere.
     Excuse,
+    /// It says, without the question, that it was not understood.
+    Header,
     /// It should make no difference.
     Noise,
 }
 
-/// A socket of a worker.
-type Link = (usize, LinkId);
-
-/// What a worker asks a cluster: the worker, the cluster, name, type and CD.
-type Question = (usize, u8, Name, Rtype, bool);
+/// Who began to ask the clusters a question: the query, unless nobody waits for the
+/// answer; when, and after how many changes of the configuration.
+pub struct Leader {
+    pub query: Option<u64>,
+    pub started: Time,
+    pub changes: u64,
+}
 
 /// Longer than two questions can be in flight, one after the other.
 const IN_FLIGHT: Duration = Duration::from_secs(5);
@@ -54,31 +64,30 @@ enum Event {
 
 pub struct World {
     /// All workers there ever were; those that serve are `serving`.
-    labs: Vec<Lab>,
+    pub labs: Vec<Lab>,
     serving: Vec<usize>,
     last_good: Arc<LastGood>,
-    now: Time,
+    pub now: Time,
     begin: Time,
     rng: StdRng,
     truths: Truths,
     weather: Weather,
     config: Config,
-    plan: Arc<Plan>,
-    rules: Rc<Rules>,
+    pub plan: Arc<Plan>,
+    pub rules: Rc<Rules>,
     most_servers: usize,
     most_clusters: usize,
     outages: Outages,
     favourites: Vec<(Name, Rtype, bool)>,
     book: Book,
-    past: Past,
-    tally: Tally,
-    answered: u64,
+    pub past: Past,
+    pub tally: Tally,
     /// By moment, and for the same moment by order of coming.
     events: BTreeMap<(Time, u64), Event>,
     number: u64,
     flooded: u16,
     /// Queries not answered yet.
-    open: BTreeMap<u64, (Case, Box<Query>)>,
+    pub open: BTreeMap<u64, (Case, Box<Query>)>,
     next_query: u64,
     /// First sub-questions of queries not answered yet.
     first: HashMap<(Link, u16), (u64, u8)>,
@@ -87,8 +96,17 @@ pub struct World {
     streamed: HashMap<(Link, u16), Time>,
     /// What was asked lately by datagram, under which ID.
     asked: VecDeque<(Time, Question, LinkId, u16)>,
-    /// Sockets that are open.
-    links: HashSet<Link>,
+    /// What has been sent, to which servers, and what has been counted.
+    pub upstream: Upstream,
+    pub servers: Servers,
+    pub ledgers: Vec<Ledger>,
+    pub cache: Cache,
+    pub plans: Vec<Arc<Plan>>,
+    pub leaders: HashMap<(usize, Name, Rtype, bool), Leader>,
+    /// The shortest deadline there ever was.
+    pub shortest: Duration,
+    /// Times the configuration has changed.
+    pub changes: u64,
 }
 
 impl World {
@@ -123,7 +141,6 @@ impl World {
             rules,
             book,
             tally: Tally::default(),
-            answered: 0,
             events: BTreeMap::new(),
             number: 0,
             flooded: 0,
@@ -132,7 +149,14 @@ impl World {
             first: HashMap::new(),
             streamed: HashMap::new(),
             asked: VecDeque::new(),
-            links: HashSet::new(),
+            upstream: Upstream::default(),
+            servers: Servers::default(),
+            ledgers: Vec::new(),
+            cache: Cache::default(),
+            plans: Vec::new(),
+            leaders: HashMap::new(),
+            shortest: Duration::MAX,
+            changes: 0,
         };
         world.start_workers();
         world
@@ -141,6 +165,7 @@ impl World {
     /// Fresh workers serve from now on; those before end with what they have.
     fn start_workers(&mut self) {
         self.serving.clear();
+        self.note_plan();
         for _ in 0..self.weather.workers {
             let number = self.labs.len();
             let mut seed = [number as u8; 32];
@@ -148,6 +173,8 @@ impl World {
             let mut lab = Lab::in_daemon(self.plan.clone(), seed, self.last_good.clone());
             lab.now = self.now;
             self.labs.push(lab);
+            self.ledgers.push(Ledger::default());
+            self.plans.push(self.plan.clone());
             self.serving.push(number);
         }
     }
@@ -160,7 +187,6 @@ impl World {
             let counters = lab.engine.counters();
             self.tally.hits += counters.hits;
             self.tally.shared += counters.shared;
-            self.tally.taken_out += counters.taken_out;
             self.tally.mismatched += counters.mismatched;
             self.tally.malformed += counters.malformed;
             self.tally.retransmitted += counters.retransmitted;
@@ -236,29 +262,33 @@ impl World {
             let due = due.filter_map(|(n, lab)| Some((lab.engine.next_timeout()?, n))).min();
             let due = due.filter(|due| due.0 <= end);
             let first = self.events.first_entry().filter(|first| first.key().0 <= end);
-            match (due, first) {
+            let cause = match (due, first) {
                 (None, None) => break,
                 (Some((at, worker)), first) if first.as_ref().is_none_or(|e| at <= e.key().0) => {
                     self.now = self.now.max(at);
                     let lab = &mut self.labs[worker];
                     lab.pass(self.now.since(lab.now));
+                    Cause::Timer
                 }
                 (_, Some(first)) => {
                     let ((time, _), event) = first.remove_entry();
                     self.now = self.now.max(time);
-                    self.happen(event);
+                    self.happen(event)
                 }
                 (Some(_), None) => unreachable!("it is due before nothing"),
-            }
-            self.settle();
+            };
+            self.settle(cause);
         }
         self.now = self.now.max(end);
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: Event) -> Cause {
         match event {
-            Event::Query(query) => self.query(query),
-            Event::Reply { link, id, kind, packet } => self.reply(link, id, &kind, &packet),
+            Event::Query(query) => return self.query(query),
+            Event::Reply { link, id, kind, packet } => {
+                self.reply(link, id, &kind, &packet);
+                return Cause::Reply(link, id);
+            }
             Event::Strike(link, state) => self.strike(link, state),
             Event::Reload => self.reload(),
             Event::FloodBegins => {
@@ -268,6 +298,7 @@ impl World {
                 }
             }
         }
+        Cause::Other
     }
 
     /// Law 6: what is held is bounded, each kind by the questions that `keep`
@@ -283,22 +314,30 @@ impl World {
     pub fn end(&mut self) {
         self.outages = Outages::default();
         let clusters = self.weather.clusters.clone();
-        self.weather = Weather { clusters, large: self.weather.large, ..Weather::fair(0) };
+        let (large, old) = (self.weather.large, self.weather.old);
+        self.weather = Weather { clusters, large, old, ..Weather::fair(0) };
         self.run_until(self.now + crate::AFTERMATH);
-        let mut answered = 0;
         for (worker, lab) in self.labs.iter_mut().enumerate() {
             lab.pass(self.now.since(lab.now));
             lab.assert_idle();
-            let links = self.links.iter().filter(|link| link.0 == worker).count();
+            assert_eq!(lab.engine.octets_in_flight(), 0, "octets in flight");
+            let links = self.upstream.sockets_of(worker).count();
             assert!(links <= self.most_servers * 5, "{links} links of one worker");
-            answered += lab.engine.counters().answered;
+            let (vitals, counters) = (lab.engine.vitals(self.now), lab.engine.counters());
+            self.servers.compare(worker, &vitals, self.now);
+            self.ledgers[worker].compare(&counters, &vitals, &mut self.tally);
+            let settings = &self.plans[worker].settings;
+            let most = settings.cache.max(settings.keep.min(10_000));
+            let most = most.div_ceil(settings.workers.get());
+            let entries = vitals.kept.entries;
+            assert!(entries <= 2 * most + most.div_ceil(8), "{entries} entries of {most}");
         }
-        assert_eq!(answered, self.answered, "each answer is counted once");
     }
 
     /// Forgets what is remembered of what cannot matter any more.
     pub fn forget(&mut self) {
         self.book.compact();
+        self.upstream.forget(self.now);
     }
 
     /// What has happened so far does not count.
@@ -315,7 +354,7 @@ impl World {
         lab
     }
 
-    fn query(&mut self, query: Box<Query>) {
+    fn query(&mut self, query: Box<Query>) -> Cause {
         let n = self.next_query;
         self.next_query += 1;
         let worker = self.serving[self.rng.random_range(0..self.serving.len())];
@@ -333,6 +372,9 @@ impl World {
             asked: Default::default(),
             disturbed: false,
             overloaded: false,
+            leads: false,
+            replied: Default::default(),
+            excused: false,
         };
         let client = Client { socket: n, ..query.client };
         let settings = &self.plan.settings;
@@ -340,19 +382,29 @@ impl World {
         let lab = self.lab(worker);
         // Each worker has its share of what may be in flight.
         let overloaded = lab.engine.queries_in_flight() >= most;
+        let before = lab.engine.counters();
         lab.query(client, &query.packet);
+        let after = lab.engine.counters();
         let asked: Vec<_> = lab.asked.iter().map(|a| (a.link, a.id(), cluster_of(a))).collect();
+        let kept = lab.answers.iter().any(|answer| answer.client.socket == n && answer.kept);
         let mut case = Case { overloaded, ..case };
+        self.gathered(n, &mut case, kept, &before, &after);
         for (link, id, cluster) in asked {
             case.asked.insert(cluster);
             self.first.insert(((worker, link), id), (n, cluster));
         }
         self.open.insert(n, (case, query));
+        Cause::Query(n)
     }
 
     fn strike(&mut self, link: Link, state: LinkState) {
-        if !self.links.contains(&link) {
+        if !self.upstream.is_open(link) {
             return;
+        }
+        for query in self.upstream.blur_link(link) {
+            if let Some((case, _)) = self.open.get_mut(&query) {
+                case.excused = true;
+            }
         }
         for (_, (query, _)) in self.first.iter().filter(|((known, _), _)| *known == link) {
             if let Some((case, _)) = self.open.get_mut(query) {
@@ -361,7 +413,7 @@ impl World {
         }
         self.lab(link.0).link(link.1, state);
         if state == LinkState::Closed {
-            self.links.remove(&link);
+            self.upstream.closed(link, self.now, true);
         }
     }
 
@@ -373,9 +425,13 @@ impl World {
         self.past.reloaded = Some(self.now);
         self.past.keep_on_empty = self.past.keep_on_empty.max(self.rules.keep_on_empty);
         for (case, _) in self.open.values_mut() {
-            case.disturbed = true;
+            (case.disturbed, case.excused) = (true, true);
         }
         self.tally.changed += 1;
+        self.note_plan();
+        for worker in 0..self.labs.len() {
+            self.upstream.reloaded(worker, self.now);
+        }
         match change {
             Change::Workers => {
                 self.tally.replaced += 1;
@@ -387,13 +443,16 @@ impl World {
         }
         for worker in self.serving.clone() {
             let plan = self.plan.clone();
+            self.servers.reloaded(worker, &plan);
+            self.ledgers[worker].reloaded = true;
+            self.plans[worker] = plan.clone();
             self.lab(worker).set_plan(plan);
         }
     }
 
     fn reply(&mut self, link: Link, id: u16, kind: &Kind, packet: &[u8]) {
         // Nothing comes on a socket that has been closed.
-        if !self.links.contains(&link) {
+        if !self.upstream.is_open(link) {
             return;
         }
         let (now, worker) = (self.now, link.0);
@@ -402,9 +461,10 @@ impl World {
             let counters = lab.engine.counters();
             counters.unexpected + counters.mismatched + counters.malformed
         };
-        let before = ignored(lab);
+        let (before, counters) = (ignored(lab), lab.engine.counters());
         lab.reply(link.1, packet);
         let ignored = ignored(lab) > before;
+        self.heard(link, id, kind, packet, ignored, &counters);
         let given_up = ignored
             && (matches!(kind, Kind::True(said) if self.is_crowded(worker, said, packet))
                 || self.is_slow_stream(link, id));
@@ -423,7 +483,8 @@ impl World {
                 }
             }
             (Kind::Excuse, Some(case)) => case.disturbed = true,
-            (Kind::Excuse, None) | (Kind::Noise | Kind::Probe(_), _) => {}
+            (Kind::Header, Some(case)) => case.disturbed = true,
+            (Kind::Excuse | Kind::Header, None) | (Kind::Noise | Kind::Probe(_), _) => {}
         }
         if ignored {
             return;
@@ -431,7 +492,7 @@ impl World {
         match kind {
             Kind::True(said) => self.note(worker, said, cluster::has_cd(packet)),
             &Kind::Probe(cluster) => self.book.note_proper(cluster, now, worker, false),
-            Kind::Excuse | Kind::Noise => {}
+            Kind::Excuse | Kind::Header | Kind::Noise => {}
         }
     }
 
@@ -479,32 +540,50 @@ impl World {
 
     /// Carries what the engines have sent: questions to servers, which answer
     /// or not, and answers before the law.
-    fn settle(&mut self) {
+    fn settle(&mut self, cause: Cause) {
         for worker in 0..self.labs.len() {
             let lab = &mut self.labs[worker];
-            for open in std::mem::take(&mut lab.opened) {
-                self.links.insert((worker, open.link));
-            }
-            for link in std::mem::take(&mut lab.closed) {
-                self.links.remove(&(worker, link));
-            }
             let (asked, answers) = (lab.take_asked(), lab.take_answers());
+            let (opened, closed) =
+                (std::mem::take(&mut lab.opened), std::mem::take(&mut lab.closed));
+            let notices = std::mem::take(&mut lab.notices);
+            if asked.is_empty() && answers.is_empty() && closed.is_empty() && notices.is_empty() {
+                self.servers.are_checked(worker, self.now);
+                continue;
+            }
+            for open in opened {
+                let link = (worker, open.link);
+                self.upstream.opened(link, open.server, open.transport, self.now);
+            }
+            self.told(worker, &notices);
             for asked in asked {
+                self.note_sent(worker, &asked, cause, !notices.is_empty());
                 self.carry(worker, &asked);
+            }
+            let besieged = notices.iter().any(|notice| matches!(notice, Notice::Besieged(_)));
+            for link in closed {
+                self.upstream.closed((worker, link), self.now, besieged);
             }
             for answer in answers {
                 let n = answer.client.socket;
                 let (case, query) = self.open.remove(&n).expect("one answer to each");
-                self.answered += 1;
                 let given = Given { at: answer.at, packet: &answer.packet, kept: answer.kept };
                 let judge = Judge::new(&self.book, self.past, &case, given);
                 judge.judge(&mut self.tally);
                 let cut = judge.got.truncated;
+                self.answered(n, &case, query.client.transport, &answer.packet, answer.kept);
                 self.first.retain(|_, (query, _)| *query != n);
                 if cut {
                     self.at(self.now, Event::Query(Box::new(query.over_tcp())));
                 }
             }
+            self.servers.are_checked(worker, self.now);
+        }
+        if let Cause::Reply(link, id) = cause
+            && let Some((case, _)) =
+                self.upstream.query_of(link, id).and_then(|n| self.open.get(&n))
+        {
+            assert!(!Judge::is_complete(case), "all have answered: {case:?}");
         }
     }
 
@@ -574,6 +653,11 @@ impl World {
     /// What a server says to a question now.
     fn says(&mut self, asked: &Asked, udp: bool) -> (Kind, Vec<u8>) {
         let cluster = cluster_of(asked);
+        if cluster < self.weather.old && cluster::has_opt(&asked.packet) {
+            let with_question = self.chance(50);
+            let kind = if with_question { Kind::Excuse } else { Kind::Header };
+            return (kind, cluster::not_understood(asked, with_question));
+        }
         if udp && self.chance(self.weather.truncated) {
             return (Kind::Excuse, cluster::truncated(asked));
         }
@@ -603,17 +687,17 @@ impl World {
     }
 }
 
-/// The cluster a server belongs to: servers are `10.CLUSTER.0.N`.
 fn cluster_of(asked: &Asked) -> u8 {
-    octets_of(asked)[1]
+    octets_of(asked.server)[1]
 }
 
 fn host_of(asked: &Asked) -> u8 {
-    octets_of(asked)[3]
+    octets_of(asked.server)[3]
 }
 
-fn octets_of(asked: &Asked) -> [u8; 4] {
-    match asked.server.ip() {
+/// Servers are `10.CLUSTER.0.N`.
+pub fn octets_of(server: SocketAddr) -> [u8; 4] {
+    match server.ip() {
         std::net::IpAddr::V4(ip) => ip.octets(),
         std::net::IpAddr::V6(_) => unreachable!("servers here are IPv4"),
     }

@@ -15,8 +15,17 @@
 //!    against it.
 //! 6. A flood displaces nothing that is asked again and again, and what is held
 //!    is bounded.
-//! 7. When all is quiet no query, ID or timer is left, and every answer has been
-//!    counted once (`world.rs`).
+//! 7. When all is quiet no query, ID or timer is left (`world.rs`).
+//! 8. What servers are asked, which, and when (`upstream.rs`).
+//! 9. Which servers are up (`health.rs`).
+//! 10. Everything is counted once and in its place (`counters.rs`).
+//! 11. What is given again (`cache.rs`).
+//! 12. Header, order and size of an answer (`content.rs`).
+
+pub mod cache;
+mod content;
+pub mod counters;
+pub mod upstream;
 
 use crate::answer::{Got, Record};
 use crate::book::{Book, Held, Lookup, Room, View, Views, Why};
@@ -64,6 +73,12 @@ pub struct Case {
     pub disturbed: bool,
     /// There were too many queries in flight.
     pub overloaded: bool,
+    /// Servers were asked for it, and no other query.
+    pub leads: bool,
+    /// Clusters that have answered it.
+    pub replied: BTreeSet<u8>,
+    /// A server would not answer, or a socket was in trouble.
+    pub excused: bool,
 }
 
 /// What holds under one configuration.
@@ -115,8 +130,12 @@ impl<'a> Judge<'a> {
     pub fn judge(&self, tally: &mut Tally) {
         let (case, got) = (self.case, &self.got);
         assert!(self.given.at <= case.at + case.rules.deadline, "late");
+        self.header();
+        self.order();
         let seen = self.records();
         self.beside();
+        self.left_out(&seen);
+        self.patient(tally);
         self.ages(&seen);
         self.timely(&seen, tally);
         self.as_before(&seen, tally);
@@ -139,7 +158,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The name clusters have records for: with its prefix or without.
-    fn recorded_name(&self) -> Name {
+    pub fn recorded_name(&self) -> Name {
         match self.case.name {
             Name { kind: Kind::Thing, .. } => self.case.name,
             name => name.stripped(),
@@ -288,6 +307,28 @@ impl<'a> Judge<'a> {
             assert!(got.rcode != Rcode::SERVFAIL, "all answered in time: {self:?}");
             assert!(!got.has(22) && !got.has(23), "all answered in time: {self:?}");
         }
+    }
+
+    /// Law 3: nobody is given up before the deadline who might have answered.
+    fn patient(&self, tally: &mut Tally) {
+        let (case, got) = (self.case, &self.got);
+        if !case.leads || case.excused || case.overloaded || case.name.prefix.is_some() {
+            return;
+        }
+        let late = |cluster: &&u8| {
+            got.names(&[3, 19, 22, 23], **cluster) && !case.replied.contains(*cluster)
+        };
+        if !self.given.kept && case.asked.iter().find(late).is_some() {
+            let deadline = (case.at + case.rules.deadline).floor();
+            assert_eq!(self.given.at, deadline, "not waited for: {self:?}");
+            tally.waited_for += 1;
+        }
+    }
+
+    /// Law 3: whether every cluster has answered, so that the answer is due.
+    pub fn is_complete(case: &Case) -> bool {
+        let usual = case.leads && !case.excused && !case.disturbed && case.name.prefix.is_none();
+        usual && (0..case.rules.clusters).all(|cluster| case.replied.contains(&cluster))
     }
 
     /// Whom the question is put to, in one round or in two (Q4, Q5).
