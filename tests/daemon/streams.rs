@@ -86,7 +86,7 @@ fn t4_a_client_that_reads_nothing_does_not_fill_the_memory_and_is_let_go() {
             .is_ok()
     {
         sent += 1;
-        if sent % 50 == 0 {
+        if sent.is_multiple_of(50) {
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -195,7 +195,7 @@ impl World {
         if excuses && let Some((case, _)) = query.and_then(|query| self.open.get_mut(&query)) {
             case.excused = true;
         }
-        if !ignored && !(question && matches!(kind, Kind::Header)) {
+        if !(ignored || question && matches!(kind, Kind::Header)) {
             self.servers.heard(worker, server, self.now, &notices);
         }
         let octets = octets_of(server);

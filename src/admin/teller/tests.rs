@@ -28,9 +28,12 @@ fn engine() -> Engine {
     Engine::new(plan(&flags), [1; 32])
 }
 
+/// What a worker had counted so many seconds after the start.
+type Chapter<'a> = (u64, &'a dyn Fn(&mut WorkerVitals));
+
 /// The story of a minute and a half: what had been counted when, and what is told
 /// at its end.
-fn told(story: &[(u64, &dyn Fn(&mut WorkerVitals))]) -> Status {
+fn told(story: &[Chapter<'_>]) -> Status {
     let engine = engine();
     let (mut ledger, mut history, mut watch) =
         (Ledger::default(), History::default(), Watch::default());
