@@ -28,6 +28,8 @@ mod health;
 mod laws;
 #[path = "simulator/names.rs"]
 mod names;
+#[path = "simulator/network.rs"]
+mod network;
 #[path = "simulator/observe.rs"]
 mod observe;
 #[path = "simulator/outages.rs"]
@@ -52,7 +54,7 @@ use weather::Weather;
 use world::World;
 
 /// Worlds of one run, unless the environment says otherwise.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 300;
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -151,6 +153,9 @@ fn worlds_that_found_something() {
     for seed in [4083, 6842, 7867, 48562] {
         outage(seed);
     }
+    // 8: an answer asked for ahead of time, which no client got, was counted as
+    // truncated.
+    any(590);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::laws::cache::Cache;
 use crate::laws::counters::Ledger;
 use crate::laws::upstream::{Cause, Link, Question, Upstream};
 use crate::laws::{Case, Given, Judge, Past, Rules};
-use crate::names::{Kind as NameKind, Name, asked_name};
+use crate::names::{Name, asked_name};
 use crate::outages::Outages;
 use crate::reloads::{Change, Config};
 use crate::tally::Tally;
@@ -20,8 +20,8 @@ use crate::truth::{Truth, Truths};
 use crate::weather::Weather;
 use domain::base::iana::Rtype;
 use gathersrv::config::Plan;
+use gathersrv::engine::WINDOWS;
 use gathersrv::engine::{Client, LastGood, LinkId, LinkState, Notice, Time};
-use gathersrv::engine::{Transport, WINDOWS};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -52,9 +52,9 @@ pub struct Leader {
 }
 
 /// Longer than two questions can be in flight, one after the other.
-const IN_FLIGHT: Duration = Duration::from_secs(5);
+pub const IN_FLIGHT: Duration = Duration::from_secs(5);
 
-enum Event {
+pub enum Event {
     Query(Box<Query>),
     Reply { link: Link, id: u16, kind: Kind, packet: Vec<u8> },
     Strike(Link, LinkState),
@@ -68,16 +68,16 @@ pub struct World {
     serving: Vec<usize>,
     last_good: Arc<LastGood>,
     pub now: Time,
-    begin: Time,
-    rng: StdRng,
-    truths: Truths,
-    weather: Weather,
+    pub begin: Time,
+    pub rng: StdRng,
+    pub truths: Truths,
+    pub weather: Weather,
     config: Config,
     pub plan: Arc<Plan>,
     pub rules: Rc<Rules>,
     most_servers: usize,
     most_clusters: usize,
-    outages: Outages,
+    pub outages: Outages,
     favourites: Vec<(Name, Rtype, bool)>,
     book: Book,
     pub past: Past,
@@ -93,7 +93,7 @@ pub struct World {
     first: HashMap<(Link, u16), (u64, u8)>,
     /// What was asked lately on streams, and when: one that says nothing for a
     /// quarter of the deadline is taken for dead, and replaced.
-    streamed: HashMap<(Link, u16), Time>,
+    pub streamed: HashMap<(Link, u16), Time>,
     /// What was asked lately by datagram, under which ID.
     asked: VecDeque<(Time, Question, LinkId, u16)>,
     /// What has been sent, to which servers, and what has been counted.
@@ -197,22 +197,22 @@ impl World {
         self.tally
     }
 
-    fn at(&mut self, time: Time, event: Event) {
+    pub fn at(&mut self, time: Time, event: Event) {
         self.number += 1;
         self.events.insert((time, self.number), event);
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub fn chance(&mut self, percent: u32) -> bool {
         percent > 0 && self.rng.random_range(0..100) < percent
     }
 
-    fn within(&mut self, most: Duration) -> Duration {
+    pub fn within(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.rng.random_range(0..=most.as_micros() as u64))
     }
 
     /// A packet's way to a server and back: mostly quick, now and then as slow
     /// as it gets.
-    fn delay(&mut self) -> Duration {
+    pub fn delay(&mut self) -> Duration {
         let slowest = self.weather.slowest;
         let most = if self.chance(80) { slowest / 8 } else { slowest };
         Duration::from_micros(100) + self.within(most)
@@ -587,7 +587,7 @@ impl World {
         }
     }
 
-    fn remember_asked(&mut self, worker: usize, asked: &Asked) {
+    pub fn remember_asked(&mut self, worker: usize, asked: &Asked) {
         let now = self.now;
         while self.asked.front().is_some_and(|first| now.since(first.0) > IN_FLIGHT) {
             self.asked.pop_front();
@@ -600,98 +600,13 @@ impl World {
             self.asked.push_back((now, question, link, id));
         }
     }
-
-    fn carry(&mut self, worker: usize, asked: &Asked) {
-        let udp = asked.transport == Transport::Udp;
-        let link = (worker, asked.link);
-        if udp {
-            self.remember_asked(worker, asked);
-        } else {
-            let now = self.now;
-            self.streamed.retain(|_, at| now.since(*at) <= IN_FLIGHT);
-            self.streamed.entry((link, asked.id())).or_insert(now);
-        }
-        if self.chance(self.weather.struck) {
-            let state = if self.chance(50) { LinkState::Refused } else { LinkState::Closed };
-            let time = self.now + self.delay();
-            self.at(time, Event::Strike(link, state));
-        }
-        if self.outages.is_silent(cluster_of(asked), host_of(asked), self.now) {
-            // A dead host says nothing; on a live one the port is closed.
-            if !udp || self.chance(30) {
-                let state = if udp { LinkState::Refused } else { LinkState::Closed };
-                let time = self.now + self.delay();
-                self.at(time, Event::Strike(link, state));
-            }
-            return;
-        }
-        // A stream repeats what is lost.
-        if udp && self.chance(self.weather.lost) {
-            return;
-        }
-        let copies = if self.chance(self.weather.copied) { 2 } else { 1 };
-        for _ in 0..copies {
-            if udp && self.chance(self.weather.lost) {
-                continue;
-            }
-            let delay = self.delay();
-            if self.chance(self.weather.rubbish) {
-                let early = self.now + self.within(delay);
-                self.send(early, worker, asked, Kind::Noise, cluster::rubbish(asked));
-            }
-            if self.chance(self.weather.forged) {
-                let early = self.now + self.within(delay);
-                let guess = self.rng.random_range(0..=u16::MAX);
-                self.send(early, worker, asked, Kind::Noise, cluster::forged(asked, guess));
-            }
-            let (kind, packet) = self.says(asked, udp);
-            let time = self.now + delay;
-            self.send(time, worker, asked, kind, packet);
-        }
-    }
-
-    /// What a server says to a question now.
-    fn says(&mut self, asked: &Asked, udp: bool) -> (Kind, Vec<u8>) {
-        let cluster = cluster_of(asked);
-        if cluster < self.weather.old && cluster::has_opt(&asked.packet) {
-            let with_question = self.chance(50);
-            let kind = if with_question { Kind::Excuse } else { Kind::Header };
-            return (kind, cluster::not_understood(asked, with_question));
-        }
-        if udp && self.chance(self.weather.truncated) {
-            return (Kind::Excuse, cluster::truncated(asked));
-        }
-        if self.outages.is_refusing(cluster, self.now) || self.chance(self.weather.servfail) {
-            let refused = self.chance(50);
-            return (Kind::Excuse, cluster::excuse(asked, refused));
-        }
-        let epoch = self.now.since(self.begin).as_micros() / self.weather.epoch.as_micros();
-        let (name, rtype) = (asked_name(asked), cluster::rtype_of(&asked.packet));
-        let truth = self.truths.of(cluster, name, rtype, epoch as u8);
-        let truth = self.outages.bend(truth, cluster, name, self.now);
-        let ttl = self.weather.ttl;
-        let said = Said { cluster, name, rtype, truth, epoch: epoch as u8, ttl };
-        let packet = said.reply(asked, self.truths);
-        if name.kind == NameKind::Apex {
-            return (Kind::Probe(cluster), packet);
-        }
-        if udp && packet.len() > 1232 {
-            return (Kind::Excuse, cluster::truncated(asked));
-        }
-        (Kind::True(said), packet)
-    }
-
-    fn send(&mut self, time: Time, worker: usize, asked: &Asked, kind: Kind, packet: Vec<u8>) {
-        let (link, id) = ((worker, asked.link), asked.id());
-        self.at(time, Event::Reply { link, id, kind, packet });
-    }
 }
 
-fn cluster_of(asked: &Asked) -> u8 {
+pub fn cluster_of(asked: &Asked) -> u8 {
     octets_of(asked.server)[1]
 }
 
-fn host_of(asked: &Asked) -> u8 {
+pub fn host_of(asked: &Asked) -> u8 {
     octets_of(asked.server)[3]
 }
 
