@@ -98,19 +98,58 @@ fn check_says_in_words_what_every_flag_means() {
     }
     // A forward has no clusters that could be missing.
     assert_eq!(said.matches("makes the answer SERVFAIL").count(), 1, "{said}");
-    for (flag, line) in [
+}
+
+#[test]
+fn check_names_every_server_and_listener() {
+    let flags = [
+        "check",
+        "--zone",
+        "z.",
+        "--cluster",
+        "k. a- 10.8.0.1",
+        "--cluster",
+        "k. b- 10.9.0.1 10.9.0.2:5353",
+        "--zone",
+        "y.",
+        "--cluster",
+        "l. c- 10.10.0.1",
+        "--listen",
+        "127.0.0.1:1053",
+        "--listen",
+        "[::1]:1053",
+    ];
+    let (code, said, why) = run(&words(&flags, &[], &[]));
+    assert_eq!(code, Some(0), "{why}");
+    let on = "127.0.0.1:1053 (UDP and TCP), [::1]:1053 (UDP and TCP)";
+    let expected = format!(
+        "zone z. from 2 clusters on {on}\n  cluster k. prefix a- at 10.8.0.1:53\n  \
+         cluster k. prefix b- at 10.9.0.1:53, 10.9.0.2:5353\nzone y. from 1 cluster on {on}\n  \
+         cluster l. prefix c- at 10.10.0.1:53\n"
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn check_says_what_a_setting_changes() {
+    let a = Upstream::start('a');
+    let policies = |flags: &[&str]| {
+        let listen = ["--listen", "127.0.0.1:5300"];
+        run(&words(&["check"], &zone(&[&a]), &[&listen, flags].concat())).1
+    };
+    let without = policies(&[]);
+    for (flags, line) in [
+        (["--policy", "round-robin"], "  each server is asked in turn"),
         (["--on-missing", "partial"], "  a missing cluster is left out"),
         (["--keep", "0"], "  a missing cluster is left out"),
-        (["--policy", "round-robin"], "  each server is asked in turn"),
         (["--cache-for", "0s"], "  no answer is given again"),
+        (["--cache-for", "1m"], "  answers are given again, for 1m at most"),
+        (["--max-fails", "7"], "a server that leaves 7 questions unanswered is taken out"),
         (["--query-log", "1"], "every query is logged"),
     ] {
-        let (_, said, _) = run(&words(
-            &["check"],
-            &zone(&[&a]),
-            &[flag[0], flag[1], "--listen", "127.0.0.1:5300"],
-        ));
-        assert!(said.lines().any(|known| known == line), "no '{line}' in\n{said}");
+        let with = policies(&flags);
+        assert!(with.lines().any(|known| known == line), "no '{line}' in\n{with}");
+        assert!(!without.lines().any(|known| known == line), "'{line}' in\n{without}");
     }
 }
 
