@@ -19,12 +19,16 @@ mod command;
 mod events;
 #[path = "daemon/limits.rs"]
 mod limits;
+#[path = "daemon/manager.rs"]
+mod manager;
 #[path = "daemon/process.rs"]
 mod process;
 #[path = "daemon/reload.rs"]
 mod reload;
 #[path = "daemon/streams.rs"]
 mod streams;
+#[path = "daemon/taps.rs"]
+mod taps;
 #[path = "daemon/transports.rs"]
 mod transports;
 #[path = "daemon/upstream.rs"]

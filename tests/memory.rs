@@ -5,7 +5,7 @@
 mod common;
 
 use allocation_counter::measure;
-use common::text::Question;
+use common::text::{Question, Reply};
 use common::{Asked, Lab, client};
 use domain::base::iana::Rtype;
 use gathersrv::engine::Transport;
@@ -115,4 +115,19 @@ fn what_is_kept_is_not_counted_among_what_is_in_flight() {
     lab.set_plan(common::plan(&words[..words.len() - 4]));
     lab.pass(Duration::from_secs(2));
     assert_eq!(lab.engine.octets_in_flight(), 0);
+}
+
+#[test]
+fn a_reply_is_counted_while_another_cluster_is_waited_for() {
+    let mut lab = Lab::new(&common::TWO);
+    lab.query(client(Transport::Tcp), &Question::new("s.distributed.local.", Rtype::TXT).packet());
+    let asked = lab.take_asked().remove(0);
+    let before = lab.engine.octets_in_flight();
+    let lines: Vec<String> =
+        (10..30).map(|n| format!("s.cluster-a.local. 30 IN TXT {n}{}", "y".repeat(250))).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let packet = Reply::ok(&lines).to(&asked.packet);
+    lab.reply(asked.link, &packet);
+    let grown = lab.engine.octets_in_flight() - before;
+    assert!(grown >= packet.len(), "{grown} octets more, for a reply of {}", packet.len());
 }

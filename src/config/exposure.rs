@@ -96,6 +96,15 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_for_tls_counts_where_it_makes_an_open_resolver() {
+        let open =
+            || Settings { listen_tls: vec!["0.0.0.0:853".parse().unwrap()], ..Settings::default() };
+        let with_forward = told("127.0.0.1:53", open(), true);
+        assert!(with_forward[0].starts_with("0.0.0.0:853 is every address"), "{with_forward:?}");
+        assert!(told("127.0.0.1:53", open(), false).is_empty());
+    }
+
+    #[test]
     fn with_a_forward_it_is_called_an_open_resolver() {
         let told = told("0.0.0.0:53", Settings::default(), true);
         assert!(told[0].contains("open resolver"), "{told:?}");

@@ -7,7 +7,7 @@ use crate::upstream::Upstream;
 use std::net::{SocketAddr, UdpSocket};
 
 /// Served at `at`, with the admin server at the next port of the test's own.
-fn corefile(at: SocketAddr, admin: SocketAddr, clusters: &[&Upstream]) -> String {
+pub fn corefile(at: SocketAddr, admin: SocketAddr, clusters: &[&Upstream]) -> String {
     let mut text = format!("distributed.local.:{} {{\n  bind {}\n", at.port(), at.ip());
     text += &format!("  prometheus {admin}\n  gathersrv distributed.local. {{\n");
     for (cluster, letter) in clusters.iter().zip('a'..) {
@@ -25,6 +25,8 @@ fn a_changed_file_is_served_and_a_wrong_one_is_not() {
     let daemon = Daemon::with_corefile(&path);
     assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3], "one cluster");
     assert_eq!(daemon.metric("gathersrv_reloads_total", &[]), 0.0);
+    let loaded = || daemon.status()["config"]["loaded"].as_f64().unwrap();
+    let first = loaded();
 
     directory.write("Corefile", &corefile(port, admin, &[&a, &b]));
     let told = daemon.event("reloaded");
@@ -38,6 +40,7 @@ fn a_changed_file_is_served_and_a_wrong_one_is_not() {
     let status = daemon.status();
     assert_eq!(status["zones"][0]["clusters"].as_array().unwrap().len(), 2);
     assert_eq!(status["config"]["reloads"], 1);
+    assert!(loaded() > first);
 
     let other = corefile(port, admin, &[&a, &b]).replace("distributed.local.", "other.local.");
     directory.write("Corefile", &other);

@@ -112,6 +112,7 @@ fn rates_are_of_the_last_ten_seconds_and_sums_of_the_last_minute() {
     assert_eq!(of(&forward.servers[0]), (6.0, 6.0));
     assert_eq!(status.history.incomplete.last(), Some(&0.2));
     assert_eq!(status.history.queries.last(), Some(&20.0));
+    assert_eq!(status.history.failed, vec![0.0; status.history.queries.len()]);
 }
 
 #[test]
