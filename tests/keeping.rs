@@ -283,6 +283,27 @@ fn m6_last_good_answers_have_an_age() {
 }
 
 #[test]
+fn k1_addresses_beside_an_answer_are_renewed_when_it_comes_unchanged() {
+    let mut lab = lab(&["--cache", "0", "--keep-for", "60s"]);
+    let service = Question::new("a-s.distributed.local.", Rtype::SRV);
+    let mut reply = Reply::ok(&["s.cluster-a.local. 5 IN SRV 0 1 2 pod.cluster-a.local."]);
+    reply.sections[2] = vec!["pod.cluster-a.local. 5 IN A 10.8.1.2".into()];
+    for _ in 0..2 {
+        ask(&mut lab, &service);
+        answer(&mut lab, Some(&reply), None);
+        the_answer(&mut lab);
+        lab.pass(SECOND * 50);
+    }
+    // As old as the first answer is, it would be of no use.
+    ask(&mut lab, &question("a-pod.distributed.local."));
+    answer(&mut lab, None, None);
+    lab.pass(SECOND);
+    let lines = the_answer(&mut lab);
+    assert_eq!(lines[..2], ["=> NOERROR aa edns", "a-pod.distributed.local. 5 IN A 10.8.1.2"]);
+    assert!(lines[2].starts_with("ede 3 "), "{lines:?}");
+}
+
+#[test]
 fn a_cluster_that_says_it_has_nothing_is_believed_unless_told_otherwise() {
     for (flags, expected) in [
         (&[][..], "s.distributed.local. 30 IN A 10.8.1.2"),

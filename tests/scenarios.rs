@@ -14,6 +14,8 @@ mod chains;
 mod changes;
 #[path = "scenarios/explaining.rs"]
 mod explaining;
+#[path = "scenarios/forwards.rs"]
+mod forwards;
 #[path = "scenarios/ids.rs"]
 mod ids;
 #[path = "scenarios/limits.rs"]

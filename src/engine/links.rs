@@ -451,6 +451,22 @@ mod tests {
     }
 
     #[test]
+    fn u2_links_are_replaced_after_half_of_their_ids_or_more() {
+        let (mut links, server) = links();
+        let mut out = Outbox::default();
+        let now = Time::from_micros(1);
+        // In one millisecond one link is used, as long as it lasts.
+        let (first, _) = links.claim(now, server, Transport::Udp, SLOT, &mut out).unwrap();
+        let mut uses = 1;
+        while let Some((link, _)) = links.claim(now, server, Transport::Udp, SLOT, &mut out)
+            && link == first
+        {
+            uses += 1;
+        }
+        assert!(USES.contains(&uses), "{uses}");
+    }
+
+    #[test]
     fn u2_links_are_replaced_by_age_and_closed_when_drained() {
         let (mut links, server) = links();
         let mut out = Outbox::default();

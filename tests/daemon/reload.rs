@@ -93,10 +93,11 @@ fn a_changed_port_is_listened_on_and_the_old_one_is_left() {
 #[test]
 fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
     let (a, b) = (Upstream::start('a'), Upstream::start('b'));
-    let listen = own_port(6).to_string();
+    let (listen, other) = (own_port(6).to_string(), own_port(10).to_string());
     let start = || {
         let mut command = crate::process::program();
-        command.args(["--listen", &listen, "--workers", "2", "--take-over"]).args(zone(&[&a, &b]));
+        command.args(["--listen", &listen, "--listen", &other]).args(zone(&[&a, &b]));
+        command.args(["--workers", "2", "--take-over"]);
         Daemon::run(command)
     };
     let mut first = start();
@@ -113,6 +114,7 @@ fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
     drop(stream);
     assert_eq!(first.ended().code(), Some(0));
     assert_eq!(first.events("ports_left").len(), 1);
+    assert_eq!(first.events("ports_not_left"), [] as [serde_json::Value; 0]);
     second.event("ports_ours");
     assert_eq!(answer(second.addr(), "after"), whole("after"));
 }

@@ -3,7 +3,7 @@
 
 use crate::client::{Stream, answer, ask, id_of, query, query_for, whole};
 use crate::common::text::shown;
-use crate::process::{Daemon, program};
+use crate::process::{Daemon, PATIENCE, program, until};
 use crate::upstream::{Does, Upstream};
 use domain::base::iana::Rtype;
 use std::collections::BTreeSet;
@@ -147,6 +147,22 @@ fn u1_a_datagram_larger_than_any_is_dropped_and_the_reply_after_it_counts() {
     for counter in ["malformed", "unexpected", "mismatched", "suspect"] {
         assert_eq!(daemon.metric(&format!("gathersrv_{counter}_total"), &[]), 0.0, "{counter}");
     }
+}
+
+#[test]
+fn t5_a_daemon_that_stops_answers_what_it_was_asked_over_udp() {
+    let (a, b) = clusters();
+    a.does(Does::Nothing);
+    let mut daemon = Daemon::start(&[&a, &b], &["--deadline", "1s"]);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(&query(3, "one"), daemon.addr()).unwrap();
+    until("the question arrives", || a.asked(false).first().cloned());
+    daemon.signal("TERM");
+    let mut packet = [0; 4096];
+    let len = socket.recv(&mut packet).expect("an answer");
+    assert!(shown(&packet[..len]).contains(&"one.distributed.local. 5 IN A 10.9.1.1".into()));
+    assert_eq!(daemon.ended().code(), Some(0));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use crate::actors::ONE;
 use crate::common::text::{Question, Reply, shown};
 use crate::common::{Lab, TWO, client};
+use domain::base::Message;
 use domain::base::iana::{Rcode, Rtype};
+use domain::base::opt::Padding;
 use gathersrv::engine::Transport;
 
 /// The answer that a client of this size gets to a question that every cluster
@@ -125,6 +127,12 @@ fn text(octets: usize) -> String {
     format!("s.cluster-a.local. 30 IN TXT{words}")
 }
 
+fn padding_options(packet: &[u8]) -> usize {
+    let message = Message::from_octets(packet).unwrap();
+    let opt = message.opt().expect("an OPT record");
+    opt.opt().iter::<Padding<_>>().map(Result::unwrap).count()
+}
+
 #[test]
 fn k9_an_answer_that_is_padded_is_no_larger_than_a_message_can_be() {
     let mut padded = Question::new("s.distributed.local.", Rtype::TXT).packet();
@@ -145,6 +153,7 @@ fn k9_an_answer_that_is_padded_is_no_larger_than_a_message_can_be() {
             let packet = lab.take_answers().remove(0).packet;
             assert!(packet.len() <= 65_535, "{} octets for {size}", packet.len());
             assert_eq!(packet.len() % 468, 0, "{size}");
+            assert_eq!(padding_options(&packet), 1, "{size}");
             texts.push(shown(&packet).iter().filter(|line| line.contains(" TXT ")).count());
         }
         let fits = usize::from(size <= 65_063);
