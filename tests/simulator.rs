@@ -98,6 +98,19 @@ fn assert_all_happened(all: &tally::Tally, about: impl Fn(&str) -> bool) {
     }
 }
 
+/// Of these many retransmissions one may come at another time than foretold. The laws
+/// do not foresee every order of events; once they have lost track of what a worker
+/// has measured, they do not find it again in that world.
+const ASTRAY: u64 = 500;
+
+/// Retransmissions of a world.
+const OF_A_WORLD: u64 = 50;
+
+fn assert_retransmissions_are_foretold(all: &tally::Tally) {
+    let most = OF_A_WORLD + all.foretold / ASTRAY;
+    assert!(all.astray <= most, "{} of {}", all.astray, all.foretold);
+}
+
 /// What only worlds with floods have.
 fn is_of_floods(what: &str) -> bool {
     what.contains("flood") || what.contains("bound")
@@ -106,9 +119,10 @@ fn is_of_floods(what: &str) -> bool {
 #[test]
 fn the_laws_hold_in_any_weather() {
     let all = worlds(seeds(), |seed| World::new(seed, Weather::any(seed)));
-    // That takes longer than these worlds last.
-    let lasting = |what: &str| what.contains("believed (K2)");
+    // The first takes longer than these worlds last, the second should not happen.
+    let lasting = |what: &str| what.contains("believed (K2)") || what.contains("lost track");
     assert_all_happened(&all, |what| !is_of_floods(what) && !lasting(what));
+    assert_retransmissions_are_foretold(&all);
 }
 
 #[test]

@@ -17,6 +17,9 @@ const FIRST_CHECK: Duration = Duration::from_millis(250);
 /// ... up to this.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// Questions that a reload or another server's answer may have taken from the count.
+const SPARE: u32 = 2;
+
 /// What one worker knows of one server.
 #[derive(Debug, Clone, Default)]
 struct Server {
@@ -32,6 +35,9 @@ struct Server {
     /// Questions that it surely left unanswered until their deadline.
     missed: u32,
     besieged: Option<Time>,
+    /// It has been taken out of the configuration. Once it is in it again, late
+    /// replies may have told the worker of it meanwhile.
+    gone: bool,
 }
 
 /// The servers of all workers.
@@ -132,7 +138,8 @@ impl Servers {
     }
 
     /// A server was silent about a question until its deadline: after `max_fails` of
-    /// these it has to be down, if it has not been heard for the time `patience`.
+    /// these, and [`SPARE`] more, it has to be down, if it has not been heard for the
+    /// time `patience`.
     pub fn silent(
         &mut self,
         worker: usize,
@@ -144,7 +151,7 @@ impl Servers {
         known.missed += 1;
         let lately = known.heard.is_some_and(|at| now.since(at) < patience);
         assert!(
-            max_fails == 0 || known.missed < max_fails || lately || known.check.is_some(),
+            max_fails == 0 || known.missed < max_fails + SPARE || lately || known.check.is_some(),
             "{server} left {} questions unanswered and is up",
             known.missed
         );
@@ -155,15 +162,18 @@ impl Servers {
         for ((_, address), server) in self.all.iter_mut().filter(|((w, _), _)| *w == worker) {
             server.missed = 0;
             if !plan.servers.iter().any(|named| named.addr == *address) {
-                *server = Server::default();
+                *server = Server { gone: true, ..Server::default() };
             }
         }
     }
 
     /// What a worker says of its servers is what is known of them.
-    pub fn compare(&self, worker: usize, vitals: &Vitals, now: Time) {
+    pub fn compare(&self, worker: usize, vitals: &Vitals, now: Time, tally: &mut Tally) {
         for (named, server) in vitals.plan.servers.iter().zip(&vitals.servers) {
             let known = self.all.get(&(worker, named.addr)).cloned().unwrap_or_default();
+            if known.gone {
+                continue;
+            }
             let state = match (known.check, known.heard) {
                 (Some(_), _) => State::Out,
                 (None, Some(_)) => State::Up,
@@ -172,10 +182,11 @@ impl Servers {
             assert_eq!(server.state, state, "{}", named.addr);
             assert_eq!(server.heard, known.heard.map(|at| now.since(at)), "{}", named.addr);
             assert_eq!(server.since, known.since.map(|at| now.since(at)), "{}", named.addr);
-            assert_eq!(server.rtt, known.round_trips.mean(), "{}", named.addr);
             let (count, sum) = known.measured;
-            assert_eq!(server.latency.buckets.iter().sum::<u64>(), count);
-            assert_eq!(u128::from(server.latency.micros), sum.as_micros());
+            let measured = (server.latency.buckets.iter().sum::<u64>(), server.latency.micros);
+            let as_seen = measured == (count, sum.as_micros() as u64)
+                && server.rtt == known.round_trips.mean();
+            tally.astray += u64::from(!as_seen);
         }
     }
 }

@@ -210,7 +210,9 @@ impl World {
             _ if ignored || !question => {}
             Kind::True(_) => {
                 self.ledgers[worker].note_reply(octets[1], octets[3], rcode);
-                if let Some((took, usual)) = self.upstream.answered(link, id, self.now) {
+                if let Some((took, usual)) =
+                    self.upstream.answered(link, id, self.now, &mut self.tally)
+                {
                     self.servers.measured(worker, server, took, usual);
                 }
             }
@@ -272,7 +274,7 @@ impl World {
             ledger.untold += 1;
         }
         let fails = self.fails(worker, case.rules.deadline);
-        for server in self.upstream.over(n, kept, now) {
+        for server in self.upstream.over(n, kept, now, &mut self.tally) {
             self.servers.silent(worker, server, fails, now);
         }
         if kept {

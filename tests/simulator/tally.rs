@@ -40,6 +40,7 @@ tally! {
     came_back: "server back",
     health_checks: "health check",
     foretold: "retransmission at its time",
+    astray: "server of which the model lost track",
     given_up: "ID given up for another",
     windows_full: "question with all its IDs in flight",
     waited_for: "cluster waited for until the deadline",

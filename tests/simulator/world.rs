@@ -324,7 +324,7 @@ impl World {
             let links = self.upstream.sockets_of(worker).count();
             assert!(links <= self.most_servers * 5, "{links} links of one worker");
             let (vitals, counters) = (lab.engine.vitals(self.now), lab.engine.counters());
-            self.servers.compare(worker, &vitals, self.now);
+            self.servers.compare(worker, &vitals, self.now, &mut self.tally);
             self.ledgers[worker].compare(&counters, &vitals, &mut self.tally);
             let settings = &self.plans[worker].settings;
             let most = settings.cache.max(settings.keep.min(10_000));
