@@ -177,18 +177,15 @@ impl Reloader {
                     "reloaded",
                     format!("{name} is served as it is now (change {})", self.reloads),
                 );
-                if let Some((board, _)) = &self.shown {
-                    board.reloaded(&running.plans());
-                }
             }
             Ok(false) => {
+                if let Some((board, _)) = &self.shown {
+                    board.put_right();
+                }
                 if self.refused.take().is_some() {
                     info("reload_undone", format!("{name} is again what is served"));
                 } else if asked {
                     info("reload_unchanged", format!("{name} says what it said before"));
-                }
-                if let Some((board, _)) = &self.shown {
-                    board.put_right();
                 }
             }
             Err(why) => self.refuse(why.found(), asked, &told),
@@ -203,14 +200,14 @@ impl Reloader {
         }
         self.failures += 1;
         let (name, failures) = (called(&self.written), self.failures);
+        if let Some((board, _)) = &self.shown {
+            board.not_reloaded(&why);
+        }
         let text = format!(
             "{name} is not served as it is now (mistake {failures}):\n{why}; what was served \
              before stays"
         );
         told.line(Level::ERROR, "reload_refused", text);
-        if let Some((board, _)) = &self.shown {
-            board.not_reloaded(&why);
-        }
         self.refused = Some(why);
     }
 
@@ -247,6 +244,10 @@ impl Reloader {
         running.reload(&plans)?;
         self.served = Some(meaning);
         self.reloads += 1;
+        // First, so that who reads /config at a new address reads the new plan.
+        if let Some((board, _)) = &self.shown {
+            board.reloaded(&running.plans());
+        }
         if let (Some((_, shown)), Some(listeners)) = (&mut self.shown, listeners)
             && let Err(error) = shown.serve(listeners)
         {
