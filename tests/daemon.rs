@@ -17,6 +17,8 @@ mod client;
 mod command;
 #[path = "daemon/events.rs"]
 mod events;
+#[path = "daemon/handed.rs"]
+mod handed;
 #[path = "daemon/limits.rs"]
 mod limits;
 #[path = "daemon/manager.rs"]
@@ -29,6 +31,8 @@ mod reload;
 mod streams;
 #[path = "daemon/taps.rs"]
 mod taps;
+#[path = "daemon/tls.rs"]
+mod tls;
 #[path = "daemon/transports.rs"]
 mod transports;
 #[path = "daemon/upstream.rs"]

@@ -50,8 +50,8 @@ pub fn whole(name: &str) -> Vec<String> {
     std::iter::once("=> NOERROR aa rd edns".to_string()).chain(lines).collect()
 }
 
-/// A connection to the daemon.
-pub struct Stream(pub TcpStream);
+/// A connection to the daemon, over TCP or TLS.
+pub struct Stream<S = TcpStream>(pub S);
 
 impl Stream {
     pub fn open(server: SocketAddr) -> Self {
@@ -62,6 +62,12 @@ impl Stream {
         Stream(stream)
     }
 
+    pub fn finish(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Stream<S> {
     pub fn send(&mut self, packets: &[Vec<u8>]) {
         self.0.write_all(&frames(packets)).unwrap();
     }
@@ -79,10 +85,6 @@ impl Stream {
         let mut packet = vec![0; u16::from_be_bytes(len).into()];
         self.0.read_exact(&mut packet).unwrap();
         Some(packet)
-    }
-
-    pub fn finish(&self) {
-        self.0.shutdown(std::net::Shutdown::Write).unwrap();
     }
 }
 

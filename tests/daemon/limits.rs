@@ -49,7 +49,7 @@ fn t4_one_address_has_so_many_of_them() {
     let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     other.bind(&std::net::SocketAddr::from(([127, 0, 0, 9], 0)).into()).unwrap();
     other.connect(&daemon.addr().into()).unwrap();
-    let mut stream = Stream(other.into());
+    let mut stream = Stream(std::net::TcpStream::from(other));
     stream.send(&[query(1, "one")]);
     assert_eq!(shown(&stream.receive().unwrap()), whole("one"));
 }

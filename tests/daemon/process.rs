@@ -103,8 +103,8 @@ impl Daemon {
     pub fn run(mut command: Command) -> Self {
         command.args(["--log-format", "json"]);
         let mut child = command.spawn().expect("the daemon starts");
-        let out = Lines::of(child.stdout.take().unwrap());
         let log = Lines::of(child.stderr.take().unwrap());
+        let out = child.stdout.take().map_or_else(|| log.clone(), Lines::of);
         let mut daemon = Daemon { child, out, log };
         until("ready", || {
             let ended = daemon.child.try_wait().unwrap();
@@ -123,9 +123,21 @@ impl Daemon {
         self.out.all()
     }
 
-    /// Where it listens: `zone ... on ADDR (UDP and TCP)`.
+    /// Where it listens: `zone ... on ADDR (UDP and TCP), ADDR (TLS)`.
     pub fn addr(&self) -> SocketAddr {
-        self.said_after(" on ", 0)
+        self.listens("UDP and TCP")
+    }
+
+    /// Where it listens for DNS over TLS.
+    pub fn addr_tls(&self) -> SocketAddr {
+        self.listens("TLS")
+    }
+
+    fn listens(&self, service: &str) -> SocketAddr {
+        let said = self.said();
+        let line = said.iter().find(|line| line.starts_with("zone ")).expect("a zone");
+        let (front, _) = line.split_once(&format!(" ({service})")).expect("a listener");
+        front.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     /// Where the admin server listens.
@@ -136,15 +148,12 @@ impl Daemon {
         line["admin on ".len()..].split(' ').next().unwrap().parse().unwrap()
     }
 
-    fn said_after(&self, word: &str, line: usize) -> SocketAddr {
-        let said = self.said();
-        let rest = said[line].split_once(word).unwrap_or_else(|| panic!("{said:?}")).1;
-        rest.split([' ', ',']).next().unwrap().parse().unwrap()
-    }
-
     /// The log so far, each line an object.
     pub fn log(&self) -> Vec<Value> {
-        self.log.all().iter().map(|line| serde_json::from_str(line).expect(line)).collect()
+        let lines = self.log.all();
+        // Where both go to one pipe, the lines of standard output are no objects.
+        let objects = lines.iter().filter(|line| line.starts_with('{'));
+        objects.map(|line| serde_json::from_str(line).expect(line)).collect()
     }
 
     /// Waits for an event, and gives the first of its kind.

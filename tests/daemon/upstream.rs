@@ -3,6 +3,7 @@
 
 use crate::common::text::{Reply, question_of};
 use domain::base::iana::Rcode;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -57,8 +58,22 @@ impl Upstream {
         Self::on(letter, sockets().0, None)
     }
 
-    fn on(letter: char, udp: UdpSocket, tcp: Option<TcpListener>) -> Self {
-        let addr = udp.local_addr().unwrap();
+    /// One that answers over TLS alone.
+    pub fn over_tls(letter: char, tls: Arc<ServerConfig>) -> Self {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = tcp.local_addr().unwrap();
+        let upstream = Self::with(letter, addr);
+        let own = upstream.shared.clone();
+        std::thread::spawn(move || {
+            own.accept(&tcp, move |own, stream| {
+                let connection = ServerConnection::new(tls.clone()).unwrap();
+                own.converse(StreamOwned::new(connection, stream));
+            });
+        });
+        upstream
+    }
+
+    fn with(letter: char, addr: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             letter,
             does: Mutex::new(Does::Answer),
@@ -67,13 +82,18 @@ impl Upstream {
             connections: Mutex::default(),
             ended: AtomicBool::new(false),
         });
-        let own = shared.clone();
-        std::thread::spawn(move || own.serve_udp(&udp));
-        let own = shared.clone();
-        if let Some(tcp) = tcp {
-            std::thread::spawn(move || own.serve_tcp(&tcp));
-        }
         Upstream { addr, shared }
+    }
+
+    fn on(letter: char, udp: UdpSocket, tcp: Option<TcpListener>) -> Self {
+        let upstream = Self::with(letter, udp.local_addr().unwrap());
+        let own = upstream.shared.clone();
+        std::thread::spawn(move || own.serve_udp(&udp));
+        if let Some(tcp) = tcp {
+            let own = upstream.shared.clone();
+            std::thread::spawn(move || own.accept(&tcp, |own, stream| own.converse(stream)));
+        }
+        upstream
     }
 
     pub fn does(&self, what: Does) {
@@ -172,7 +192,12 @@ impl Shared {
         }
     }
 
-    fn serve_tcp(self: Arc<Self>, tcp: &TcpListener) {
+    /// Accepts connections until the end; each has a thread of its own.
+    fn accept(
+        self: Arc<Self>,
+        tcp: &TcpListener,
+        serve: impl Fn(&Self, TcpStream) + Send + Sync + Clone + 'static,
+    ) {
         tcp.set_nonblocking(true).unwrap();
         let mut held = Vec::new();
         while !self.is_ended() {
@@ -185,13 +210,13 @@ impl Shared {
                 held.push(stream);
                 continue;
             }
-            let own = self.clone();
-            std::thread::spawn(move || own.converse(stream));
+            stream.set_nonblocking(false).unwrap();
+            let (own, serve) = (self.clone(), serve.clone());
+            std::thread::spawn(move || serve(&own, stream));
         }
     }
 
-    fn converse(&self, mut stream: TcpStream) {
-        stream.set_nonblocking(false).unwrap();
+    fn converse(&self, mut stream: impl Read + Write) {
         let mut len = [0; 2];
         while stream.read_exact(&mut len).is_ok() {
             let mut query = vec![0; u16::from_be_bytes(len).into()];
