@@ -192,6 +192,20 @@ fn an_imported_file_is_marked_by_its_own_name() {
 }
 
 #[test]
+fn a_file_may_be_imported_by_several_blocks() {
+    let directory = std::env::temp_dir().join(format!("gathersrv-twice-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("up.conf"), "forward . 10.8.0.1\n").unwrap();
+    let text = "y. {\n  import up.conf\n}\nz. {\n  import up.conf\n}\n";
+    std::fs::write(directory.join("Corefile"), text).unwrap();
+    let read = corefile::read(&directory.join("Corefile"), &Settings::default());
+    std::fs::remove_dir_all(&directory).unwrap();
+    let plans = read.map_err(|mistakes| mistakes.to_string()).unwrap().plans;
+    let told: Vec<String> = plans.iter().flat_map(served).collect();
+    assert_eq!(told, ["forward y. to 10.8.0.1:53", "forward z. to 10.8.0.1:53"]);
+}
+
+#[test]
 fn a_forwards_servers_may_stand_in_a_file_that_names_some() {
     let directory = std::env::temp_dir().join(format!("gathersrv-resolv-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
