@@ -24,7 +24,7 @@ from .tree import CHOSEN, REACHED
 # A mutant may loop for ever or exhaust the memory; no test comes near these.
 SLOWER, SPARE_SECONDS = 8, 30
 MEMORY = 8 << 30
-# Tests below this duration run in one process, up to so many.
+# Tests below this duration run in one process, at most `TOGETHER` of them.
 QUICK_SECONDS = 0.3
 TOGETHER = 40
 

@@ -153,7 +153,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_000_000);
 
-    /// What is known so many seconds after [`NOW`], and before which moment that is.
+    /// The ledger's figures a given number of seconds after [`NOW`].
     fn account(
         after: u64,
         vitals: &[ServerVitals],

@@ -179,7 +179,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// What a worker says that has counted so many answers.
+    /// The report of a worker that has counted this number of answers.
     fn counting() -> impl Fn(u64) -> Ledger {
         let engine = Engine::new(plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]), [1; 32]);
         let told = vitals(0, &engine);

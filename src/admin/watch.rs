@@ -78,7 +78,7 @@ mod tests {
     use crate::engine::Engine;
     use std::time::Duration;
 
-    /// What is seen `at` so many seconds, of servers in these states since so long.
+    /// The servers' states and the times since they changed, `at` seconds after the start.
     fn seen(
         watch: &mut Watch,
         ledger: &mut Ledger,

@@ -114,7 +114,7 @@ mod tests {
     use crate::tell::Desk;
     use std::net::SocketAddr;
 
-    /// What is told of what a worker noticed, line by line.
+    /// The log lines for a worker's notices.
     fn told(notice: impl FnOnce(&mut Teller)) -> Vec<String> {
         let desk = Desk::open().unwrap();
         let plan = crate::cli::plan(&["--zone", "a.", "--cluster", "k. a- 10.8.0.1"]);

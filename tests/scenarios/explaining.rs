@@ -1,4 +1,4 @@
-//! What `explain` is told of a question: each record's TTL, and what became of it.
+//! The report for `explain`: each record's TTL and fate.
 
 use crate::common::text::{Question, Reply};
 use crate::common::{Lab, TWO};

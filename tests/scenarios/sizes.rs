@@ -115,7 +115,7 @@ fn t1_additional_rrsets_are_dropped_whole_and_no_cluster_loses_all_of_its_own_fi
     }
 }
 
-/// A text of so many octets on the wire.
+/// TXT data of this number of octets on the wire.
 fn text(octets: usize) -> String {
     let mut words = String::new();
     let mut left = octets;

@@ -53,7 +53,7 @@ pub struct Weather {
     pub truncated: u32,
     /// Replies with an rcode that says nothing about the name.
     pub servfail: u32,
-    /// The first so many clusters' servers know nothing of OPT.
+    /// The servers of this number of clusters do not understand OPT.
     pub old: u8,
     /// Replies preceded by one that cannot be read.
     pub rubbish: u32,

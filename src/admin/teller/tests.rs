@@ -1,4 +1,4 @@
-//! What is told of workers that have counted what a test has them count.
+//! `/status.json` for workers whose counters a test sets.
 
 use super::super::board::Board;
 use super::super::ledger::tests::vitals;
@@ -28,7 +28,7 @@ fn engine() -> Engine {
     Engine::new(plan(&flags), [1; 32])
 }
 
-/// What a worker had counted so many seconds after the start.
+/// Seconds after the start, and the change of the worker's counters.
 type Chapter<'a> = (u64, &'a dyn Fn(&mut WorkerVitals));
 
 /// The story of a minute and a half: what had been counted when, and what is told

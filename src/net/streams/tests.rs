@@ -59,7 +59,7 @@ impl House {
         House { hall, stage, _silent: silent }
     }
 
-    /// A client, with so many octets of room on the way to it.
+    /// A client; `room` is the octets that fit on the way to it.
     fn enter(&self, room: usize) -> Guest {
         let (pipe, ours) = duplex(room);
         let addr = "192.0.2.1:4000".parse().unwrap();

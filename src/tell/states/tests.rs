@@ -1,4 +1,4 @@
-//! What workers say, and what is told of it.
+//! Events of workers and their log lines.
 
 use super::*;
 use crate::cli::plan;

@@ -305,7 +305,7 @@ impl Upstream {
         assert!(usable <= most || from.news, "{usable} sockets to a server");
     }
 
-    /// U4: of one question so many IDs are in flight at the most.
+    /// U4: the IDs of one question in flight are bounded.
     fn windows(&mut self, question: &Question, now: Time, tally: &mut Tally) {
         let live = self.live(question, now);
         // With another inquiry beside it, one may have to wait for its turn.
