@@ -266,9 +266,7 @@ impl<'a> Judge<'a> {
                 false => ttl,
             };
             let age = self.given.at.since(last);
-            // An answer is as old as its last reply: queries that join one in flight
-            // wait until deadlines of their own.
-            assert!(age <= life + 2 * self.settle(), "cluster {cluster}: {age:?} old: {self:?}");
+            assert!(age <= life + self.settle(), "cluster {cluster}: {age:?} old: {self:?}");
         }
     }
 
