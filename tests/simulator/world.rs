@@ -137,7 +137,11 @@ impl World {
             weather,
             config,
             plan,
-            past: Past { keep_on_empty: rules.keep_on_empty, ..Past::default() },
+            past: Past {
+                reloaded: None,
+                keep_on_empty: rules.keep_on_empty,
+                deadline: rules.deadline,
+            },
             rules,
             book,
             tally: Tally::default(),
@@ -424,6 +428,7 @@ impl World {
         self.most_servers = self.most_servers.max(self.config.servers());
         self.past.reloaded = Some(self.now);
         self.past.keep_on_empty = self.past.keep_on_empty.max(self.rules.keep_on_empty);
+        self.past.deadline = self.past.deadline.max(self.rules.deadline);
         for (case, _) in self.open.values_mut() {
             (case.disturbed, case.excused) = (true, true);
         }

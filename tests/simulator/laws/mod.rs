@@ -97,9 +97,10 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Past {
     pub reloaded: Option<Time>,
-    /// The longest `keep-on-empty` that held at any time, and whether it was
-    /// the only one.
+    /// The longest `keep-on-empty` that held at any time.
     pub keep_on_empty: Duration,
+    /// The longest deadline that held at any time.
+    pub deadline: Duration,
 }
 
 /// An answer, and when it was given.
@@ -152,9 +153,14 @@ impl<'a> Judge<'a> {
     }
 
     /// How long a reply may wait for the others: for the deadline of the first
-    /// client, and of one that joins it until half of that has passed (U4).
+    /// client, and of one that joins it until half of that has passed (U4). What is
+    /// given again may have been collected before a reload made the deadline shorter.
     fn settle(&self) -> Duration {
-        self.case.rules.deadline * 3 / 2
+        let deadline = match self.given.kept {
+            true => self.past.deadline,
+            false => self.case.rules.deadline,
+        };
+        deadline * 3 / 2
     }
 
     /// The name clusters have records for: with its prefix or without.
