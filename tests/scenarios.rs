@@ -12,6 +12,8 @@ mod actors;
 mod chains;
 #[path = "scenarios/changes.rs"]
 mod changes;
+#[path = "scenarios/counted.rs"]
+mod counted;
 #[path = "scenarios/explaining.rs"]
 mod explaining;
 #[path = "scenarios/forwards.rs"]

@@ -109,9 +109,14 @@ mod tests {
         }
         assert_eq!(seen.len(), ALL);
         assert_eq!(ids.taken().count(), ALL);
-        ids.free(7);
-        ids.free(7);
-        assert_eq!(ids.draw(&mut rng), Some(7));
+        for id in [0, 7, 63, 64, 65, 4_097, u16::MAX] {
+            ids.free(id);
+            ids.free(id);
+            assert!(ids.taken().all(|other| other != id), "{id} is free");
+            assert_eq!(ids.taken().count(), ALL - 1);
+            assert_eq!(ids.draw(&mut rng), Some(id));
+            assert!(ids.is_full());
+        }
     }
 
     #[test]

@@ -292,3 +292,6 @@ pub fn open_link(server: SocketAddr) -> io::Result<UdpSocket> {
     socket.connect(&SockAddr::from(server))?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests;

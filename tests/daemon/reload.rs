@@ -69,6 +69,33 @@ fn a_changed_file_is_served_and_a_wrong_one_is_not() {
     daemon.event("reload_unchanged");
 }
 
+/// Sockets of this host for datagrams to this server alone.
+fn links_to(server: SocketAddr) -> usize {
+    let SocketAddr::V4(server) = server else { panic!("{server}") };
+    let there = format!("{:08X}:{:04X}", server.ip().to_bits().swap_bytes(), server.port());
+    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+    table.lines().filter(|line| line.split_whitespace().nth(2) == Some(&there)).count()
+}
+
+#[test]
+fn u2_the_links_of_a_server_that_is_asked_no_more_are_closed() {
+    let (a, b) = (Upstream::start('a'), Upstream::start('b'));
+    let (port, admin) = (own_port(13), own_port(14));
+    let directory = Directory::new("links");
+    let path = directory.write("Corefile", &corefile(port, admin, &[&a, &b]));
+    let daemon = Daemon::with_corefile(&path);
+    assert_eq!(answer(daemon.addr(), "one"), whole("one"));
+    let most = 4 * std::thread::available_parallelism().unwrap().get();
+    for server in [a.addr, b.addr] {
+        let links = links_to(server);
+        assert!((1..=most).contains(&links), "{links} links");
+    }
+    directory.write("Corefile", &corefile(port, admin, &[&a]));
+    until("nothing leads to b", || (links_to(b.addr) == 0).then_some(()));
+    assert_eq!(answer(daemon.addr(), "two"), whole("two")[..3]);
+    assert!(links_to(a.addr) > 0);
+}
+
 #[test]
 fn a_changed_port_is_listened_on_and_the_old_one_is_left() {
     let a = Upstream::start('a');

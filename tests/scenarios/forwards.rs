@@ -51,3 +51,38 @@ fn q7_the_last_servers_refusal_is_passed_on() {
     assert!(lines[0].starts_with("=> REFUSED"), "{lines:?}");
     lab.assert_idle();
 }
+
+/// A reply's OPT record: its upper eight bits of the rcode (RFC 6891, 6.1.3).
+fn add_opt(reply: &mut Vec<u8>, extended_rcode: u8) {
+    reply[11] += 1;
+    reply.extend([0, 0, 41, 4, 208, extended_rcode, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn q7_an_extended_rcode_is_passed_on() {
+    let query = Question { edns: Some(1232), ..Question::new("www.example.", Rtype::A) }.packet();
+    let mut lab = lab(". 192.0.2.53");
+    lab.udp(&query);
+    let asked = lab.take_asked().remove(0);
+    let mut reply = Reply::rcode(Rcode::NOERROR).to(&asked.packet);
+    add_opt(&mut reply, 2);
+    lab.reply(asked.link, &reply);
+    assert_eq!(shown(&lab.take_answers().remove(0).packet), ["=> 32 aa ra edns"]);
+    lab.assert_idle();
+}
+
+#[test]
+fn q7_one_opt_record_stands_in_an_answer_of_which_records_were_left_out() {
+    let query = Question { edns: Some(1232), ..Question::new("example.", Rtype::MX) }.packet();
+    let mut lab = lab(". 192.0.2.53");
+    lab.udp(&query);
+    let asked = lab.take_asked().remove(0);
+    let mut reply = Reply::ok(&["example. 60 IN MX 10 pod.z.", "pod.z. 60 IN A 6.6.6.6"]);
+    reply.sections[2] = vec!["mail.example. 60 IN A 192.0.2.1".into()];
+    let mut reply = reply.to(&asked.packet);
+    add_opt(&mut reply, 0);
+    lab.reply(asked.link, &reply);
+    let answer = lab.take_answers().remove(0).packet;
+    assert_eq!(answer[10..12], [0, 2], "an address and one OPT record: {:?}", shown(&answer));
+    lab.assert_idle();
+}

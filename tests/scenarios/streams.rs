@@ -1,7 +1,8 @@
 //! T2: a truncated answer is asked for again over TCP, inside the deadline.
 
 use crate::actors::{
-    DEADLINE, MS, ONE, THREE_SERVERS, WEB, address, address_query, addresses, truncated, watch,
+    DEADLINE, MS, ONE, THREE_SERVERS, WEB, address, address_query, addresses, question, truncated,
+    watch,
 };
 use crate::common::text::shown;
 use crate::common::{Asked, Lab};
@@ -20,7 +21,7 @@ fn over_tcp_for(lab: &mut Lab, name: &str) -> (Asked, Asked) {
     assert_eq!(asked.len(), 1);
     let tcp = asked.remove(0);
     assert_eq!((tcp.transport, tcp.server), (Transport::Tcp, udp.server));
-    assert_eq!(tcp.packet[2..], udp.packet[2..], "the same question");
+    assert_eq!(question(&tcp.packet), question(&udp.packet));
     (udp, tcp)
 }
 
@@ -121,4 +122,25 @@ fn t2_one_connection_carries_many_questions() {
     lab.reply(first.link, &address(&first, 1));
     assert_eq!(addresses(&mut lab), [1]);
     lab.assert_idle();
+}
+
+#[test]
+fn u3_a_stream_that_died_silently_is_replaced_after_the_deadline() {
+    let mut lab = Lab::new(&ONE);
+    let (_, dead) = over_tcp(&mut lab);
+    lab.pass(DEADLINE);
+    assert_eq!(lab.take_answers().len(), 1, "SERVFAIL at the deadline");
+    let (_, next) = over_tcp_for(&mut lab, "other.distributed.local.");
+    assert_ne!(next.link, dead.link, "nothing has come there since it was asked");
+    assert!(lab.closed.contains(&dead.link));
+    lab.reply(next.link, &address(&next, 1));
+    lab.take_answers();
+    // This one is alive: something has come there.
+    let (_, slow) = over_tcp_for(&mut lab, "slow.distributed.local.");
+    lab.pass(MS);
+    let (_, quick) = over_tcp_for(&mut lab, "quick.distributed.local.");
+    lab.reply(quick.link, &address(&quick, 2));
+    lab.pass(DEADLINE);
+    let (_, last) = over_tcp_for(&mut lab, "last.distributed.local.");
+    assert_eq!([slow.link, quick.link, last.link], [next.link; 3]);
 }

@@ -1,0 +1,105 @@
+//! Real sockets on loopback, in the order in which a daemon makes them.
+
+use super::*;
+use crate::tell::Desk;
+use std::io::Read;
+use std::net::TcpStream;
+
+/// A free port, and this address with it.
+fn free(ip: &str) -> SocketAddr {
+    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    SocketAddr::new(ip.parse().unwrap(), free.port())
+}
+
+fn listen(addrs: &[SocketAddr], shared: bool) -> Result<Vec<Listener>, CannotRun> {
+    let settings = Settings { listen: addrs.to_vec(), ..Settings::default() };
+    let entrance = Entrance { handed: Handed::default(), take_over: shared };
+    bind_all(&settings, &entrance, &[], Desk::open().unwrap().reporter())
+}
+
+fn alone(addr: SocketAddr) -> Result<Vec<Opened>, CannotRun> {
+    let listeners = listen(&[addr], false)?;
+    assert_eq!(listeners.len(), 1);
+    listeners[0].open(0)
+}
+
+#[test]
+fn every_address_of_both_families_has_listeners_of_its_own_at_one_port() {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return; // This host has no IPv6.
+    }
+    let v4 = free("0.0.0.0");
+    let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port());
+    let listeners = listen(&[v4, v6], false).unwrap();
+    let opened: Vec<_> = listeners.iter().flat_map(|listener| listener.open(0).unwrap()).collect();
+    let bound = |opened: &Opened| {
+        let udp = opened.udp.as_ref().unwrap().local_addr().unwrap();
+        let tcp = opened.tcp.as_ref().unwrap().local_addr().unwrap();
+        assert!(opened.wildcard);
+        [udp, tcp]
+    };
+    assert_eq!(opened.iter().map(bound).collect::<Vec<_>>(), [[v4; 2], [v6; 2]]);
+}
+
+#[test]
+fn a_port_that_another_process_has_is_not_shared_unawares() {
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = udp.local_addr().unwrap();
+    let error = alone(taken).map(drop).unwrap_err();
+    assert_eq!(error.what, format!("cannot listen on {taken} (UDP)"));
+    assert_eq!(error.why.kind(), io::ErrorKind::AddrInUse);
+    assert!(error.remedy.contains("ss -lunpt"), "{}", error.remedy);
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = tcp.local_addr().unwrap();
+    let error = alone(taken).map(drop).unwrap_err();
+    assert_eq!(error.what, format!("cannot listen on {taken} (TCP)"));
+    // Even if the other would share it.
+    let first = listen(&[free("127.0.0.1")], false).unwrap().remove(0);
+    let _serving = first.open(0).unwrap();
+    assert!(alone(first.addr).is_err());
+    assert!(listen(&[first.addr], true).is_ok(), "but for who takes over");
+}
+
+#[test]
+fn connections_that_linger_do_not_keep_a_port() {
+    let addr = free("127.0.0.1");
+    let opened = alone(addr).unwrap();
+    let tcp = opened[0].tcp.as_ref().unwrap();
+    tcp.set_nonblocking(false).unwrap();
+    let mut client = TcpStream::connect(addr).unwrap();
+    // Who closes first has the connection in TIME_WAIT.
+    drop(tcp.accept().unwrap());
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    drop((client, opened));
+    alone(addr).unwrap();
+}
+
+#[test]
+fn a_port_that_the_system_chooses_is_one_for_udp_and_tcp() {
+    let listeners = listen(&["127.0.0.1:0".parse().unwrap()], false).unwrap();
+    let addr = listeners[0].addr;
+    assert_ne!(addr.port(), 0);
+    let opened = listeners[0].open(0).unwrap();
+    assert_eq!(opened[0].udp.as_ref().unwrap().local_addr().unwrap(), addr);
+    assert_eq!(opened[0].tcp.as_ref().unwrap().local_addr().unwrap(), addr);
+    assert!(!opened[0].wildcard);
+}
+
+#[test]
+fn u2_links_have_random_ports_of_the_whole_range_and_hear_their_server_alone() {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let links: Vec<_> = (0..64).map(|_| open_link(server.local_addr().unwrap()).unwrap()).collect();
+    let ports: Vec<_> = links.iter().map(|link| link.local_addr().unwrap().port()).collect();
+    assert!(ports.iter().all(|&port| port >= 1024), "{ports:?}");
+    // The system's own choices are above 32,767; half of all are not.
+    assert!(ports.iter().any(|&port| port < 32_768), "{ports:?}");
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let link = &links[0];
+    let there = SocketAddr::from((Ipv4Addr::LOCALHOST, link.local_addr().unwrap().port()));
+    stranger.send_to(b"forged", there).unwrap();
+    server.send_to(b"true", there).unwrap();
+    link.set_nonblocking(false).unwrap();
+    let mut packet = [0; 16];
+    let len = link.recv(&mut packet).unwrap();
+    assert_eq!(&packet[..len], b"true");
+}
