@@ -132,3 +132,31 @@ fn m6_a_cluster_that_falls_silent_is_missed_although_the_other_says_the_same() {
     lab.take_asked();
     assert_eq!(ask(&mut lab, &question(), &a, &b), first(&question(), &a, &b));
 }
+
+#[test]
+fn a_reply_that_waits_for_another_counts_its_ttl_down_all_the_same() {
+    let flags = [&TWO[..], &["--keep", "10000", "--cache", "100", "--deadline", "5s"]].concat();
+    let (a, b) = (srv("a", 30, 1), srv("b", 30, 1));
+    // The TTL of cluster a's record, by how long cluster b takes.
+    let mut ttl = |lab: &mut Lab, wait: u64| {
+        // Nothing of before is given again.
+        lab.pass(Duration::from_secs(60));
+        lab.udp(&question().packet());
+        let [of_a, of_b] = &lab.take_asked()[..] else { panic!("two clusters are asked") };
+        lab.reply(of_a.link, &a.to(&of_a.packet));
+        lab.pass(Duration::from_millis(wait));
+        lab.reply(of_b.link, &b.to(&of_b.packet));
+        lab.take_asked();
+        let lines = shown(&lab.take_answers().remove(0).packet);
+        let ttl = lines[1].split(' ').nth(1).unwrap();
+        // Asked again at once, it is the same.
+        lab.udp(&question().packet());
+        assert_eq!(shown(&lab.take_answers().remove(0).packet), lines);
+        ttl.parse::<u32>().unwrap()
+    };
+    let mut lab = Lab::new(&flags);
+    for (wait, expected) in [(0, 30), (0, 30), (1100, 29), (1100, 29), (0, 30), (3500, 27), (0, 30)]
+    {
+        assert_eq!(ttl(&mut lab, wait), expected, "after {wait} ms");
+    }
+}

@@ -267,7 +267,7 @@ impl Entry {
     }
 
     fn build(&mut self, now: Time, message: &[u8], opt: usize) {
-        let fresh = now.since(self.since).as_secs() == 0;
+        let fresh = is_fresh(now, &self.gather);
         let mut at = HEADER_LEN + self.gather.question.len();
         let built = &mut self.built;
         built.usable = false;
@@ -301,6 +301,7 @@ impl Entry {
         let built_at = std::mem::replace(&mut self.built.at, now);
         let asker = gather.asker();
         let done = self.built.fresh
+            && is_fresh(now, gather)
             && self.push_built(now, &asker.header, asker.question, asker.edns, limits, out);
         if !done {
             self.built.at = built_at;
@@ -338,6 +339,11 @@ impl Entry {
         push_answer_again(out, &built.octets, &built.ttls, age, client, edns, payload);
         true
     }
+}
+
+/// No reply has waited for others so long that its TTLs have counted down.
+fn is_fresh(now: Time, gather: &Gather) -> bool {
+    gather.subs().iter().all(|sub| sub.age(now) == 0)
 }
 
 fn same_question(a: &[u8], b: &[u8]) -> bool {

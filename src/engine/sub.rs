@@ -197,6 +197,13 @@ impl Sub {
         self.follows && self.cluster == cluster && same(self.name(), name)
     }
 
+    /// How old its reply is, in seconds that count against TTLs: what is stale is
+    /// past its TTL anyway, and capped.
+    pub fn age(&self, now: Time) -> u32 {
+        let received = self.answered.filter(|_| !self.stale).map_or(now, |source| source.at);
+        u32::try_from(now.since(received).as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// It has no proper answer.
     pub fn is_missing(&self) -> bool {
         matches!(self.progress, Progress::Failed(_) | Progress::Waiting)

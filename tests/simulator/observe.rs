@@ -195,6 +195,13 @@ impl World {
         if excuses && let Some((case, _)) = query.and_then(|query| self.open.get_mut(&query)) {
             case.excused = true;
         }
+        if question && query.is_none() {
+            for query in self.upstream.queries_like(link, id, self.now) {
+                if let Some((case, _)) = self.open.get_mut(&query) {
+                    case.excused = true;
+                }
+            }
+        }
         if !(ignored || question && matches!(kind, Kind::Header)) {
             self.servers.heard(worker, server, self.now, &notices);
         }

@@ -131,7 +131,7 @@ impl Merger {
         }
         // What is stale is past its TTL, and goes out with the short one of
         // incomplete answers.
-        let age = if sub.stale { 0 } else { super::age(now, sub) };
+        let age = sub.age(now);
         let mut at = summary.records;
         for (section, &count) in
             [Section::Answer, Section::Authority, Section::Additional].iter().zip(&summary.counts)

@@ -292,10 +292,8 @@ impl Merger {
                     answered += usize::from(!sub.stale);
                     all_aa &= summary.aa;
                     any_ra |= summary.ra;
-                    // What is stale is past its TTL, and capped.
-                    let age = if sub.stale { 0 } else { age(now, sub) };
                     if let Some(ttl) = summary.negative_ttl {
-                        let ttl = ttl.saturating_sub(age);
+                        let ttl = ttl.saturating_sub(sub.age(now));
                         negative_ttl = Some(negative_ttl.map_or(ttl, |known| known.min(ttl)));
                     }
                 }
@@ -494,12 +492,6 @@ impl Merged {
             (_, false) => Class::Negative,
         }
     }
-}
-
-/// How old a cluster's reply is, in seconds.
-fn age(now: Time, sub: &Sub) -> u32 {
-    let received = sub.answered.map_or(now, |source| source.at);
-    u32::try_from(now.since(received).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// The most octets this client takes (T1).

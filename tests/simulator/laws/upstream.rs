@@ -194,6 +194,14 @@ impl Upstream {
         self.inquiries.get(&self.sent.get(&(link, id))?.inquiry)?.query
     }
 
+    /// The queries that wait for an answer to the question which had this ID; with
+    /// several of them it may not be known whose the ID was.
+    pub fn queries_like(&self, link: Link, id: u16, now: Time) -> Vec<u64> {
+        let Some(sent) = self.sent.get(&(link, id)) else { return Vec::new() };
+        let live = self.live(&sent.question, now);
+        live.iter().filter_map(|number| self.inquiries[number].query).collect()
+    }
+
     /// Whether it is a question's ID, and not a health check's.
     pub fn is_question(&self, link: Link, id: u16) -> bool {
         self.sent.contains_key(&(link, id))
@@ -222,11 +230,13 @@ impl Upstream {
         let cd = cluster::has_cd(&asked.packet);
         let rtype = cluster::rtype_of(&asked.packet);
         let question = (worker, octets_of(asked.server)[1], asked_name(asked), rtype, cd);
-        let lately = |sent: &&Sent| now.since(sent.first) <= from.deadline + REST;
-        let again =
-            self.sent.get(&key).filter(lately).filter(|sent| {
-                sent.question == question && self.inquiries.contains_key(&sent.inquiry)
-            });
+        let again = self.sent.get(&key).filter(|sent| {
+            let inquiry = self.inquiries.get(&sent.inquiry);
+            let lately = |inquiry: &Inquiry| now.since(sent.first) <= inquiry.deadline + REST;
+            // What has just come may be given an ID by chance that an equal one had.
+            let just_came = matches!(from.cause, Cause::Query(_));
+            !just_came && sent.question == question && inquiry.is_some_and(lately)
+        });
         let (number, fresh) = match again.map(|sent| sent.inquiry) {
             Some(number) => (number, false),
             None => (self.begin(from, question, asked), true),
@@ -426,8 +436,14 @@ impl Upstream {
             assert_eq!(sends.len(), 1, "once over TCP");
             assert_eq!((sends[0].server, sends[0].transport), (sent.server, Transport::Tcp));
         }
-        inquiry.truncated = true;
+        let question = inquiry.question;
         inquiry.last = server;
+        // Of several alike it may be another's.
+        for number in self.of_question.get(&question).map_or(&[][..], Vec::as_slice) {
+            if let Some(inquiry) = self.inquiries.get_mut(number) {
+                inquiry.truncated = true;
+            }
+        }
         self.excused(link, id);
     }
 
