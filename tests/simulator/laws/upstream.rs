@@ -118,6 +118,9 @@ pub struct Upstream {
     number: u64,
     /// Inquiries that are remembered before some are forgotten.
     most: usize,
+    /// Until when it may not be known whose a packet with this question is, because
+    /// several queries wait for it.
+    murky: HashMap<Question, Time>,
     /// When the configuration last changed.
     reloaded: Time,
 }
@@ -214,7 +217,11 @@ impl Upstream {
 
     /// Whether this question is on its way already.
     pub fn is_asked(&self, question: &Question, now: Time) -> bool {
-        !self.live(question, now).is_empty()
+        self.is_murky(question, now) || !self.live(question, now).is_empty()
+    }
+
+    fn is_murky(&self, question: &Question, now: Time) -> bool {
+        self.murky.get(question).is_some_and(|&until| now <= until)
     }
 
     /// A worker sends a question to a server.
@@ -232,7 +239,10 @@ impl Upstream {
         let question = (worker, octets_of(asked.server)[1], asked_name(asked), rtype, cd);
         let again = self.sent.get(&key).filter(|sent| {
             let inquiry = self.inquiries.get(&sent.inquiry);
-            let lately = |inquiry: &Inquiry| now.since(sent.first) <= inquiry.deadline + REST;
+            let lately = |inquiry: &Inquiry| {
+                let rested = inquiry.done.is_some_and(|done| now.since(done) >= REST);
+                !rested && now.since(sent.first) <= inquiry.deadline * 3 / 2 + REST
+            };
             // What has just come may be given an ID by chance that an equal one had.
             let just_came = matches!(from.cause, Cause::Query(_));
             !just_came && sent.question == question && inquiry.is_some_and(lately)
@@ -351,6 +361,14 @@ impl Upstream {
             _ => None,
         };
         self.blur(&live);
+        let murky = self.is_murky(&question, from.now);
+        if !live.is_empty() || query.is_none() {
+            let ends = live.iter().map(|number| &self.inquiries[number]);
+            let ends = ends.map(|inquiry| inquiry.until + inquiry.deadline / 2);
+            let end = ends.max().unwrap_or_default().max(from.now + from.deadline * 3 / 2);
+            let known = self.murky.entry(question).or_insert(end);
+            *known = end.max(*known);
+        }
         self.number += 1;
         let inquiry = Inquiry {
             question,
@@ -362,11 +380,11 @@ impl Upstream {
             last: asked.server,
             ids: Vec::new(),
             asked: Vec::new(),
-            clean: query.is_some() && live.is_empty(),
-            vague: query.is_none(),
-            unknown: query.is_none(),
+            clean: query.is_some() && live.is_empty() && !murky,
+            vague: query.is_none() || murky,
+            unknown: query.is_none() || murky,
             // What began before may have been truncated.
-            truncated: query.is_none(),
+            truncated: query.is_none() || murky,
             plain: false,
             heard: false,
             done: None,
@@ -512,6 +530,7 @@ impl Upstream {
             !numbers.is_empty()
         });
         self.picked.retain(|_, picked| now.as_micros() / 1000 == picked.0);
+        self.murky.retain(|_, until| now <= *until);
     }
 
     fn forget_now_and_then(&mut self, now: Time) {
