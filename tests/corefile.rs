@@ -166,6 +166,70 @@ fn every_mistake_is_told_with_its_line() {
     }
 }
 
+/// All that a plan means, and what there is to say of it.
+fn told(plan: &Plan) -> String {
+    let settings = &plan.settings;
+    let mut lines = [plan.summary(), plan.policies()].concat();
+    let listen = [&settings.listen[..], &settings.listen_tls].concat();
+    let listen: Vec<String> = listen.iter().map(|addr| addr.to_string()).collect();
+    lines.insert(0, format!("listen: {}", listen.join(" ")));
+    lines.extend(settings.admin.iter().map(|at| at.to_string()));
+    let mut add = |what: &str, value: String| lines.push(format!("{what}: {value}"));
+    add("room", format!("{} answers, {} questions", settings.cache, settings.keep));
+    let per_client = (settings.max_queries_per_client, settings.max_tcp_per_client);
+    add("of one client", format!("{} queries, {} connections", per_client.0, per_client.1));
+    add("connections", settings.max_tcp.to_string());
+    add("incomplete answers last", format!("{} s", settings.incomplete_ttl));
+    add("longest deadline", format!("{:?}", plan.longest_deadline()));
+    if settings.lame_duck > Duration::ZERO {
+        add("lame duck", format!("{:?}", settings.lame_duck));
+    }
+    if let Some(identity) = &settings.identity {
+        let (cert, key) = (identity.cert.display(), identity.key.display());
+        add("certificate and key", format!("{cert} {key}"));
+    }
+    for server in plan.servers.iter().filter(|server| server.tls.is_some()) {
+        add("over TLS", format!("{:?}", server.tls.as_ref().unwrap()));
+    }
+    if let Some(sample) = settings.query_log {
+        add("logged is one query of", sample.to_string());
+    }
+    if let Some(endpoint) = &settings.dnstap {
+        add("copies go to", format!("{endpoint:?}"));
+    }
+    for zone in &plan.zones {
+        for cluster in zone.clusters.iter().filter(|cluster| cluster.random_case) {
+            add("random case", cluster.label.clone());
+        }
+    }
+    // That strangers reach it is true of most of these.
+    let warnings = plan.warnings.iter().filter(|warning| !warning.contains("anybody may ask"));
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// `GATHERSRV_WRITE=1` writes down what is served now, to be read before it is
+/// kept.
+#[test]
+fn every_directive_means_what_it_says() {
+    let text = std::fs::read_to_string(here("right.txt")).unwrap();
+    let mut written = String::new();
+    for (title, file, expected) in &cases(&text) {
+        let plans = match read_text("Corefile", file, &Settings::default()) {
+            Ok(corefile) => corefile.plans,
+            Err(mistakes) => panic!("{title}: {mistakes}"),
+        };
+        let got = plans.iter().map(told).collect::<Vec<_>>().join("\n");
+        written += &format!("{title}\n{file}----\n{got}====\n");
+        if std::env::var_os("GATHERSRV_WRITE").is_none() {
+            assert_eq!(&got, expected, "{title}");
+        }
+    }
+    if std::env::var_os("GATHERSRV_WRITE").is_some() {
+        std::fs::write(here("right.txt"), written).unwrap();
+    }
+}
+
 #[test]
 fn imports_that_multiply_took_for_ever() {
     let mut text = String::from("(a0) {\n}\n");
@@ -175,6 +239,49 @@ fn imports_that_multiply_took_for_ever() {
     text += "z. {\nimport a14\n}\n";
     let told = read_text("Corefile", &text, &Settings::default()).map(|_| ()).unwrap_err();
     assert!(told.to_string().contains("there are too many imports"), "{told}");
+}
+
+#[test]
+fn snippets_go_sixteen_deep_and_a_suffix_through_eight_blocks() {
+    let nested = |deep: usize| {
+        let mut text = String::from("(a1) {\n  forward . 10.8.0.1\n}\n");
+        for n in 2..=deep {
+            text += &format!("(a{n}) {{\n  import a{}\n}}\n", n - 1);
+        }
+        text + &format!("z. {{\n  import a{deep}\n}}\n")
+    };
+    let followed = |blocks: u16| {
+        let mut text = String::from("z.:5300 {\n  gathersrv z. {\n    k. a-\n  }\n");
+        for n in 1..blocks {
+            let port = 5300 + n;
+            text += &format!("  forward k. 127.0.0.1:{port}\n}}\nk.:{port} {{\n");
+        }
+        text + "  forward k. 10.8.0.1\n}\n"
+    };
+    let read = |text: &str| {
+        let read = read_text("Corefile", text, &Settings::default());
+        read.map(drop).map_err(|mistakes| mistakes.to_string())
+    };
+    assert_eq!(read(&nested(16)), Ok(()));
+    let told = read(&nested(17)).unwrap_err();
+    assert!(told.contains("imports go too deep"), "{told}");
+    assert_eq!(read(&followed(8)), Ok(()));
+    let told = read(&followed(9)).unwrap_err();
+    assert!(told.contains("go round in a circle"), "{told}");
+}
+
+#[test]
+fn a_file_that_imports_itself_is_told_once() {
+    let directory = std::env::temp_dir().join(format!("gathersrv-itself-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("Corefile");
+    std::fs::write(&file, "z. {\n  import other.conf\n  forward . 10.8.0.1\n}\n").unwrap();
+    std::fs::write(directory.join("other.conf"), "cache\nimport other.conf\n").unwrap();
+    let told = corefile::read(&file, &Settings::default()).map(drop).unwrap_err().to_string();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(told.contains("other.conf:2:8: the file "), "{told}");
+    assert!(told.contains("other.conf' imports itself"), "{told}");
+    assert!(told.ends_with("\n1 mistake; nothing is served"), "{told}");
 }
 
 #[test]

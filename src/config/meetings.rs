@@ -179,4 +179,23 @@ mod tests {
         let error = told(&[("z.", &[&line])]).unwrap_err();
         assert!(error.contains("nothing could ever be asked"), "{error}");
     }
+
+    #[test]
+    fn names_that_fit_exactly_are_no_mistake() {
+        let label = "x".repeat(63);
+        let long = |last: usize| format!("{label}.{label}.{label}.{}.", "x".repeat(last));
+        // A label of one octet in front of it makes 255 (RFC 1035, 2.3.4).
+        let suffix = long(59);
+        assert_eq!(told(&[("z.", &[&format!("{suffix} a- 10.8.0.1")])]), Ok(vec![]));
+        let suffix = long(60);
+        let told_of_suffix = told(&[("z.", &[&format!("{suffix} a- 10.8.0.1")])]).unwrap_err();
+        assert!(told_of_suffix.contains("nothing could ever be asked"), "{told_of_suffix}");
+        // On this side the prefix needs room as well; and a zone has 244 octets at most.
+        let zone = long(50);
+        assert_eq!(told(&[(&zone, &["k. abcdefgh- 10.8.0.1"])]), Ok(vec![]));
+        let told_of_prefix = told(&[(&zone, &["k. abcdefghi- 10.8.0.1"])]).unwrap_err();
+        assert!(told_of_prefix.contains("nothing could ever be asked"), "{told_of_prefix}");
+        let told_of_zone = told(&[(&long(51), &["k. a- 10.8.0.1"])]).unwrap_err();
+        assert!(told_of_zone.contains("leaves no room"), "{told_of_zone}");
+    }
 }

@@ -121,4 +121,25 @@ mod tests {
         assert_eq!(close_to("kubernetes", known), None);
         assert_eq!(close_to("forward", known), None, "that is not a mistake");
     }
+
+    #[test]
+    fn longer_words_may_be_further_off() {
+        // Letters, and how many of them may be wrong.
+        for (len, most) in [(1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (12, 2), (13, 3), (40, 3)] {
+            let (known, off) = ("a".repeat(len), |n| "b".repeat(n) + &"a".repeat(len - n));
+            for n in 1..=len.min(4) {
+                let found = close_to(&off(n), [known.as_str()]);
+                assert_eq!(found.is_some(), n <= most, "{n} of {len} letters");
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_the_closest_is_meant_and_case_is_no_difference() {
+        assert_eq!(close_to("forwar", ["forwards", "forward"]), Some("forward"));
+        assert_eq!(close_to("FORWAR", ["forward"]), Some("forward"));
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+    }
 }

@@ -146,6 +146,16 @@ fn check_says_what_a_setting_changes() {
         (["--cache-for", "1m"], "  answers are given again, for 1m at most"),
         (["--max-fails", "7"], "a server that leaves 7 questions unanswered is taken out"),
         (["--query-log", "1"], "every query is logged"),
+        (["--rate-limit", "1"], "a client network gets 1 UDP answers a second at most"),
+        (
+            ["--require-cookies-above", "1"],
+            "of more than 1 UDP queries a second without a cookie the rest has to get one",
+        ),
+        (["--min-clusters", "1"], "  an answer that has not 1 clusters is SERVFAIL"),
+        (
+            ["--keep-for", "1s"],
+            "  for a missing cluster its last good answer fills in, up to 1s old",
+        ),
     ] {
         let with = policies(&flags);
         assert!(with.lines().any(|known| known == line), "no '{line}' in\n{with}");
