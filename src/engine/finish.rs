@@ -157,6 +157,14 @@ impl Engine {
         }
         self.wheel.cancel(index);
         self.free.push(index);
+        debug_assert!(self.nothing_is_left(), "of queries that are over");
+    }
+
+    /// While no query is in flight nothing is counted as if one were.
+    fn nothing_is_left(&self) -> bool {
+        let counted = (self.shared.len(), self.sharing, self.by_client.len());
+        let idle = self.free.len() == self.gathers.len();
+        !idle || (counted == (0, 0, 0) && self.memory.in_flight() == 0)
     }
 
     /// Gives back the places of many queries once none is in flight.
