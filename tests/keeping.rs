@@ -430,3 +430,26 @@ fn m6_last_good_answers_were_gone_while_somebody_waited_for_a_deadline() {
     lab.pass(SECOND / 5);
     stale(the_answer(&mut lab));
 }
+
+#[test]
+fn k6_every_address_beside_an_answer_is_held_however_many_there_are() {
+    let mut lab = lab(&["--keep", "1000", "--max-fails", "0"]);
+    let service = Question::new("_t._tcp.s.distributed.local.", Rtype::SRV);
+    lab.query(client(Transport::Tcp), &service.packet());
+    let mut large = Reply { aa: true, ..Reply::default() };
+    for pod in 0..200 {
+        let target = format!("pod-{pod}.cluster-a.local.");
+        large.sections[0].push(format!("_t._tcp.s.cluster-a.local. 30 IN SRV 0 1 2 {target}"));
+        large.sections[2].push(format!("{target} 30 IN A 10.8.1.{pod}"));
+    }
+    answer(&mut lab, Some(&large), Some(&Reply::rcode(Rcode::NXDOMAIN)));
+    lab.take_answers();
+    lab.pass(40 * SECOND);
+    for pod in [0, 1, 63, 64, 65, 127, 128, 129, 191, 192, 199] {
+        ask(&mut lab, &question(&format!("a-pod-{pod}.distributed.local.")));
+        lab.pass(SECOND);
+        lab.take_asked();
+        let expected = format!("a-pod-{pod}.distributed.local. 5 IN A 10.8.1.{pod}");
+        assert_eq!(the_answer(&mut lab)[1], expected);
+    }
+}

@@ -131,3 +131,39 @@ fn a_reply_is_counted_while_another_cluster_is_waited_for() {
     let grown = lab.engine.octets_in_flight() - before;
     assert!(grown >= packet.len(), "{grown} octets more, for a reply of {}", packet.len());
 }
+
+#[test]
+fn a_query_is_counted_by_its_clusters_and_by_the_length_of_its_name() {
+    let octets = |clusters: usize, name: &str| {
+        let mut flags = vec!["--zone".to_string(), "z.".into()];
+        for n in 0..clusters {
+            flags.extend(["--cluster".into(), format!("k{n}. {n}- 10.8.{n}.1")]);
+        }
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let mut lab = Lab::new(&flags);
+        lab.query(client(Transport::Udp), &Question::new(name, Rtype::A).packet());
+        lab.engine.octets_in_flight()
+    };
+    let short = [1, 2, 5].map(|clusters| octets(clusters, "a.z."));
+    let each = short[1] - short[0];
+    assert_eq!(short[2] - short[1], 3 * each);
+    assert!((100..2000).contains(&each), "{each} octets for a cluster");
+    let long = format!("{}.z.", "a".repeat(51));
+    let long = [1, 2, 5].map(|clusters| octets(clusters, &long));
+    let longer = [0, 1, 2].map(|n| long[n] - short[n]);
+    assert_eq!(longer, [2 * 50, 3 * 50, 6 * 50], "the question, and each cluster's");
+}
+
+#[test]
+fn who_asks_is_told_once_that_a_flood_is_over() {
+    let flags = eight();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    for (queries, expected) in [(1_000, false), (1_100, true)] {
+        let mut lab = Lab::new(&flags);
+        (0..queries).for_each(|n| ask(&mut lab, n));
+        assert!(!lab.engine.has_given_back(), "they are still in flight");
+        lab.pass(Duration::from_secs(10));
+        assert_eq!(lab.engine.has_given_back(), expected, "after {queries}");
+        assert!(!lab.engine.has_given_back());
+    }
+}

@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_is_dated_by_the_clock() {
+        let baker = baker(1_559_731_985);
+        let at = |seconds: u64| Time::from_micros(seconds * 1_000_000);
+        let (cookie, _) = baker.give(at(50), ip(), &CLIENT).unwrap();
+        assert_eq!(cookie[12..16], 1_559_732_035_u32.to_be_bytes());
+        assert!(baker.give(at(3650), ip(), &cookie).unwrap().1);
+        assert!(!baker.give(at(3651), ip(), &cookie).unwrap().1);
+    }
+
+    #[test]
     fn every_server_is_shown_another_cookie_and_always_the_same() {
         let baker = baker(0);
         let shown = |addr: &str| baker.shown_to(addr.parse().unwrap());

@@ -110,6 +110,20 @@ fn what_is_too_much_is_counted_as_such() {
 }
 
 #[test]
+fn a_client_has_its_place_again_whatever_its_answer_was_made_of() {
+    let mut lab = with(&["--max-queries-per-client", "1", "--keep", "100"]);
+    // Merged, built, and then the same as before.
+    for n in 0..6 {
+        lab.pass(SECOND);
+        answered(&mut lab);
+        assert_eq!(lab.take_answers().len(), 1, "question {n}");
+    }
+    let counters = lab.engine.counters();
+    assert_eq!((counters.client_limited, counters.asked), (0, 6));
+    assert!(counters.unchanged >= 3, "{counters:?}");
+}
+
+#[test]
 fn equal_questions_in_flight_are_counted_as_shared() {
     let mut lab = Lab::new(&ONE);
     let asked = ask_web(&mut lab);
@@ -128,6 +142,21 @@ fn silence_is_counted_as_retransmissions_and_one_failure() {
         format!("answered: 1, asked: {}, retransmitted: {sent}, failed: 1, taken_out: 1", 1 + sent);
     assert_eq!(counted(&lab), expected);
     assert!(sent >= 2, "{sent}");
+}
+
+#[test]
+fn a_question_that_its_stream_still_has_is_not_sent_again() {
+    let server = "cluster-a.local. a- tls://10.8.0.1#a.example";
+    let mut lab = Lab::new(&["--zone", "distributed.local.", "--cluster", server]);
+    let slow = ask_web(&mut lab).remove(0);
+    lab.pass(Duration::from_millis(10));
+    ask(&mut lab, 2, "quick.distributed.local.");
+    let quick = lab.take_asked().remove(0);
+    answer(&mut lab, &quick);
+    lab.pass(DEADLINE / 2);
+    assert_eq!(counted(&lab), "answered: 1, asked: 2", "the stream is alive");
+    answer(&mut lab, &slow);
+    assert_eq!(counted(&lab), "answered: 2, asked: 2");
 }
 
 #[test]

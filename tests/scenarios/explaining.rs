@@ -2,7 +2,7 @@
 
 use crate::common::text::{Question, Reply};
 use crate::common::{Lab, TWO};
-use domain::base::iana::Rtype;
+use domain::base::iana::{Rcode, Rtype};
 use gathersrv::engine::explain::RecordReport;
 use gathersrv::engine::merge::Fate;
 use std::time::Duration;
@@ -47,4 +47,25 @@ fn m6_a_ttl_that_was_cut_is_explained_as_such() {
         let wanted = [(Fate::Answer, Some(sent), capped)];
         assert_eq!(told(&records(&[&a], None)), wanted, "{ttl}");
     }
+}
+
+#[test]
+fn q5_both_rounds_of_a_name_that_may_have_a_prefix_are_explained() {
+    let mut lab = Lab::new(&TWO);
+    lab.engine.explain_next();
+    lab.udp(&Question::new("a-thing.distributed.local.", Rtype::A).packet());
+    let mut asked = lab.take_asked();
+    while !asked.is_empty() {
+        for asked in asked {
+            lab.reply(asked.link, &Reply::rcode(Rcode::NXDOMAIN).to(&asked.packet));
+        }
+        asked = lab.take_asked();
+    }
+    let report = lab.engine.report().unwrap();
+    let clusters = |n: usize| -> Vec<&str> {
+        report.rounds[n].subs.iter().map(|sub| sub.cluster.as_str()).collect()
+    };
+    assert_eq!(report.rounds.len(), 2);
+    assert_eq!(clusters(0), ["cluster-a.local. a-"]);
+    assert_eq!(clusters(1), ["cluster-a.local. a-", "cluster-b.local. b-"]);
 }

@@ -86,3 +86,12 @@ fn q7_one_opt_record_stands_in_an_answer_of_which_records_were_left_out() {
     assert_eq!(answer[10..12], [0, 2], "an address and one OPT record: {:?}", shown(&answer));
     lab.assert_idle();
 }
+
+#[test]
+fn q6_a_cluster_is_not_asked_for_the_mark_of_a_validated_answer() {
+    let mut packet = Question::new("www.z.", Rtype::A).packet();
+    packet[3] |= AD;
+    let mut lab = lab(". 192.0.2.53");
+    lab.udp(&packet);
+    assert_eq!(lab.take_asked()[0].packet[2..4], [1, 0], "RD and nothing else");
+}

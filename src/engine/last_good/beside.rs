@@ -23,8 +23,6 @@ pub struct Found {
     pub name: Box<[u8]>,
     /// A or AAAA.
     pub rtype: Rtype,
-    /// The smallest TTL among them, in seconds.
-    pub ttl: u32,
     /// Themselves.
     pub addresses: Addresses,
 }
@@ -85,13 +83,11 @@ pub fn addresses(reply: &[u8], summary: &Summary, suffix: &Suffix) -> Vec<Found>
             found.push(Found {
                 name: name.as_slice().into(),
                 rtype: raw.rtype,
-                ttl: raw.ttl,
                 addresses: Addresses::default(),
             });
             found.len() - 1
         });
         if let Some(known) = found.get_mut(place) {
-            known.ttl = known.ttl.min(raw.ttl);
             known.addresses.count = known.addresses.count.saturating_add(1);
             let fixed = raw.rdata.start.saturating_sub(10);
             let [high, low] = QUESTION_POINTER;

@@ -52,7 +52,7 @@ impl Held {
         beside: &mut Vec<Beside>,
     ) {
         let Lesson { summary, source, .. } = lesson;
-        for Found { name, rtype, ttl, addresses } in found {
+        for Found { name, rtype, addresses } in found {
             let subject = Subject { name: &name, rtype, ..lesson.subject };
             let content = self.hasher.hash_one(&addresses.records);
             beside.push(Beside { key: self.key(Kind::Beside, subject), content });
@@ -60,7 +60,7 @@ impl Held {
             self.withdraw(subject, source.at);
             self.withdraw(Subject { rtype: ANY_TYPE, ..subject }, source.at);
             let data = Data::Addresses { addresses, content };
-            self.put(Kind::Beside, subject, data, ttl, summary, source);
+            self.put(Kind::Beside, subject, data, 0, summary, source);
         }
     }
 
@@ -71,6 +71,8 @@ impl Held {
         self.put(Kind::Answer, subject, data, ttl, summary, source);
     }
 
+    /// Holds something. Of an answer's records `ttl` is the smallest TTL; of anything
+    /// else it is not needed.
     fn put(
         &mut self,
         kind: Kind,
