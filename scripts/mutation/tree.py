@@ -178,7 +178,10 @@ def put(source, start, end, order):
     while order and order[0][1].end <= end:
         number, site = order[0]
         out += source[at:site.start]
-        inner, nested, order = put(source, site.start, site.end, order[1:])
+        inner, nested, order = b"", [], order[1:]
+        # Of several changes at one place without anything in it none is inside another.
+        if site.end > site.start:
+            inner, nested, order = put(source, site.start, site.end, order)
         new = site.render(f"crate::mutant::on({number})", inner.decode()).encode()
         shift = len(out) + (new.find(inner) if inner else 0)
         spans.append((number, len(out), len(out) + len(new)))
