@@ -200,7 +200,9 @@ fn no_syn() -> [SockFilter; 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sockets::Service;
     use super::*;
+    use crate::tell::Desk;
 
     #[test]
     fn sockets_are_counted_as_the_system_spells_them() {
@@ -216,5 +218,78 @@ mod tests {
             let _served = tcp.accept().unwrap();
             assert_eq!(bound(at, Type::STREAM), Some(1), "{host}");
         }
+    }
+
+    /// Sockets for datagrams and connections at a port that others may share.
+    fn opened(at: SocketAddr) -> (SocketAddr, Opened) {
+        let bind = |kind, at: SocketAddr| {
+            let socket =
+                socket2::Socket::new(socket2::Domain::for_address(at), kind, None).unwrap();
+            socket.set_reuse_port(true).unwrap();
+            socket.bind(&at.into()).unwrap();
+            socket
+        };
+        let udp: std::net::UdpSocket = bind(Type::DGRAM, at).into();
+        let at = udp.local_addr().unwrap();
+        let tcp = bind(Type::STREAM, at);
+        tcp.listen(64).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        udp.set_nonblocking(true).unwrap();
+        let (udp, tcp) = (Some(udp), Some(tcp.into()));
+        (at, Opened { udp, tcp, service: Service::Plain, wildcard: false })
+    }
+
+    fn place<'a>(addr: SocketAddr, sockets: &[&'a Opened], desk: &'a Desk) -> Place<'a> {
+        Place { addr, sockets: sockets.to_vec(), reporter: desk.reporter() }
+    }
+
+    /// Datagrams that wait in a socket, and connections that wait to be accepted.
+    fn waiting(opened: &Opened) -> (usize, usize) {
+        let (udp, tcp) = (opened.udp.as_ref().unwrap(), opened.tcp.as_ref().unwrap());
+        let datagrams = std::iter::from_fn(|| udp.recv(&mut [0; 9]).ok()).count();
+        (datagrams, std::iter::from_fn(|| tcp.accept().ok()).count())
+    }
+
+    /// Several datagrams and connections, each from a port of its own.
+    fn come(at: SocketAddr, count: usize) {
+        for _ in 0..count {
+            let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            udp.send_to(b"x", at).unwrap();
+            std::net::TcpStream::connect(at).unwrap();
+        }
+    }
+
+    #[test]
+    fn who_shares_a_port_is_known_and_gets_what_comes_once_it_is_left() {
+        let desk = Desk::open().unwrap();
+        let (at, ours) = opened("127.0.0.1:0".parse().unwrap());
+        let own = place(at, &[&ours], &desk);
+        assert!(own.is_ours_alone() && !own.is_shared());
+        let (_, theirs) = opened(at);
+        assert!(!own.is_ours_alone() && own.is_shared());
+        assert!(place(at, &[&ours, &theirs], &desk).is_ours_alone());
+        come(at, 40);
+        let (few, most) = (waiting(&ours), waiting(&theirs));
+        assert_eq!((few.0 + most.0, few.1 + most.1), (40, 40));
+        assert!(few.0 > 0 && few.1 > 0, "the kernel deals them out");
+        own.turn_away();
+        come(at, 40);
+        assert_eq!((waiting(&ours), waiting(&theirs)), ((0, 0), (40, 40)));
+    }
+
+    #[test]
+    fn a_listener_where_nothing_begins_any_more_serves_what_has_begun() {
+        let desk = Desk::open().unwrap();
+        let (at, ours) = opened("127.0.0.1:0".parse().unwrap());
+        let mut early = std::net::TcpStream::connect(at).unwrap();
+        place(at, &[&ours], &desk).begin_no_more();
+        let late = std::net::TcpStream::connect_timeout(&at, Duration::from_millis(300));
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let (mut served, _) = ours.tcp.as_ref().unwrap().accept().unwrap();
+        served.set_nonblocking(false).unwrap();
+        io::Write::write_all(&mut early, b"question").unwrap();
+        let mut octets = [0; 8];
+        io::Read::read_exact(&mut served, &mut octets).unwrap();
+        assert_eq!(&octets, b"question");
     }
 }
