@@ -160,4 +160,60 @@ mod tests {
         }
         assert!(dealt::<usize>(&[], 0, 2).is_empty());
     }
+
+    fn udp() -> (SocketAddr, UdpSocket) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (socket.local_addr().unwrap(), socket)
+    }
+
+    #[test]
+    fn a_socket_serves_the_address_that_it_is_bound_to() {
+        let ((a, datagrams), stream) = (udp(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let b = stream.local_addr().unwrap();
+        let streams = TcpListener::bind(a).unwrap();
+        let all = vec![(a, One::Udp(datagrams)), (a, One::Tcp(streams)), (b, One::Tcp(stream))];
+        let handed = Handed(all);
+        assert_eq!(handed.addresses(), [a, b]);
+        let count = |addr, service| {
+            let share = handed.share(addr, service).unwrap();
+            (share.udp.len(), share.tcp.len())
+        };
+        assert_eq!(count(a, Service::Plain), (1, 1));
+        assert_eq!(count(a, Service::Tls), (0, 1), "TLS is not served over UDP");
+        assert_eq!(count(b, Service::Plain), (0, 1));
+        let (elsewhere, _) = udp();
+        assert_eq!(count(elsewhere, Service::Plain), (0, 0));
+        let (plain, tls) = (Service::Plain, Service::Tls);
+        let unused = |places: &[_]| handed.are_used(places).map_err(|error| error.what);
+        assert_eq!(unused(&[(a, plain), (b, plain)]), Ok(()));
+        assert_eq!(unused(&[(b, tls), (a, plain)]), Ok(()));
+        assert_eq!(unused(&[(a, plain)]), Err(format!("the socket {b} (TCP) was handed over")));
+        let of_a = format!("the socket {a} (UDP) was handed over");
+        assert_eq!(unused(&[(a, tls), (b, plain)]), Err(of_a));
+    }
+
+    #[test]
+    fn a_socket_that_could_not_be_served_from_is_refused_with_a_remedy() {
+        let told = |one: One| {
+            let addr = one.addr().unwrap();
+            one.fit(addr).map_err(|error| error.to_string().replace(&addr.to_string(), "ADDR"))
+        };
+        let (_, datagrams) = udp();
+        assert_eq!(told(One::Udp(datagrams)), Ok(()));
+        assert_eq!(told(One::Tcp(TcpListener::bind("127.0.0.1:0").unwrap())), Ok(()));
+        let domain = socket2::Domain::IPV4;
+        let idle = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+        idle.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let idle = One::Tcp(idle.into());
+        assert_eq!(told(idle), Err("ADDR (TCP) does not listen: Accept=no".into()));
+        if let Ok(both) = UdpSocket::bind("[::]:0") {
+            assert!(told(One::Udp(both)).unwrap_err().contains("BindIPv6Only=ipv6-only"));
+            let own = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None);
+            let own = own.unwrap();
+            own.set_only_v6(true).unwrap();
+            let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+            own.bind(&any.into()).unwrap();
+            assert_eq!(told(One::Udp(own.into())), Ok(()));
+        }
+    }
 }

@@ -145,3 +145,26 @@ fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
     second.event("ports_ours");
     assert_eq!(answer(second.addr(), "after"), whole("after"));
 }
+
+#[test]
+fn a_lame_duck_goes_when_it_is_replaced_or_told_again() {
+    let a = Upstream::start('a');
+    let listen = own_port(15).to_string();
+    // Longer than a test has patience for.
+    let start = || {
+        let mut command = crate::process::program();
+        command.args(["--listen", &listen, "--take-over", "--lame-duck", "10m"]).args(zone(&[&a]));
+        Daemon::run(command)
+    };
+    let mut first = start();
+    first.signal("TERM");
+    assert_eq!(answer(first.addr(), "one"), whole("one")[..3], "it serves all the same");
+    let mut second = start();
+    assert_eq!(first.ended().code(), Some(0));
+    second.event("ports_ours");
+    assert_eq!(answer(second.addr(), "two"), whole("two")[..3]);
+    second.signal("TERM");
+    assert_eq!(answer(second.addr(), "three"), whole("three")[..3]);
+    second.signal("TERM");
+    assert_eq!(second.ended().code(), Some(0));
+}
