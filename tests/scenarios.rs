@@ -18,6 +18,8 @@ mod counted;
 mod explaining;
 #[path = "scenarios/forwards.rs"]
 mod forwards;
+#[path = "scenarios/held.rs"]
+mod held;
 #[path = "scenarios/ids.rs"]
 mod ids;
 #[path = "scenarios/limits.rs"]

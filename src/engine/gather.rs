@@ -14,6 +14,7 @@ use crate::wire::name::same;
 use domain::base::Header;
 use domain::base::iana::Rtype;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct LivePlan {
     pub servers: Vec<usize>,
     /// What each zone's answers depend on.
     pub meanings: Vec<Meaning>,
+    /// The zone that has a meaning, by its number.
+    pub by_meaning: HashMap<u64, usize>,
     /// A hash of each zone's name, which no route but it has.
     pub zone_keys: Vec<u64>,
     /// The number of the next new meaning, so that none is used twice.
@@ -346,6 +349,19 @@ impl Gather {
     /// What is behind its route ([`LivePlan::meaning`]).
     pub fn meaning(&self) -> Option<u64> {
         self.plan.meaning(self.route)
+    }
+
+    /// Belongs to another plan from now on, if that has a zone which means the same;
+    /// tells whether it has.
+    pub fn move_to(&mut self, plan: &Rc<LivePlan>) -> bool {
+        if Rc::ptr_eq(&self.plan, plan) {
+            return true;
+        }
+        let zone = self.meaning().and_then(|meaning| plan.by_meaning.get(&meaning));
+        if let Some(&zone) = zone {
+            (self.plan, self.route) = (plan.clone(), Route::Zone(zone));
+        }
+        zone.is_some()
     }
 
     /// The servers that can answer a sub-question, as the engine numbers them.

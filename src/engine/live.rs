@@ -42,10 +42,13 @@ pub(super) fn live(
         hasher.hash_one(&name)
     });
     let zone_keys = zone_keys.collect();
+    let by_meaning = meanings.iter().enumerate().map(|(zone, meaning)| (meaning.number, zone));
+    let by_meaning = by_meaning.collect();
     Rc::new(LivePlan {
         plan,
         servers,
         meanings,
+        by_meaning,
         next_meaning,
         zone_keys,
         enrolment,

@@ -245,6 +245,11 @@ impl Engine {
         let (before, hasher, links) = (self.plan.clone(), &self.hasher, &mut self.links);
         let (baker, own) = (&self.baker, &mut self.door.own);
         self.plan = live(plan, enrolment, Some(&before), hasher, links, baker, own);
+        // Nothing but what is in flight holds on to the old one.
+        self.store.move_to(&self.plan);
+        for gather in self.gathers.iter_mut().filter(|gather| !gather.live) {
+            gather.plan = self.plan.clone();
+        }
         let mut gone = vec![true; self.links.servers.len()];
         for &server in &self.plan.servers {
             gone[server] = false;

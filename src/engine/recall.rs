@@ -11,7 +11,6 @@ use super::time::Time;
 use crate::config::Route;
 use domain::base::Header;
 use domain::base::iana::OptRcode;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// An answer asked for this often since it was kept is in demand, ...
@@ -40,13 +39,8 @@ impl Engine {
         let cd = asker.header.cd();
         let Some(entry) = self.store.find(key.share, asker.question, cd) else { return false };
         let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
-        if outdated || entry.gather.meaning() != plan.meaning(route) {
+        if outdated || entry.gather.route != route {
             return false;
-        }
-        if !Rc::ptr_eq(&entry.gather.plan, &plan) {
-            // It need not keep the plan it was asked under.
-            entry.gather.plan = plan.clone();
-            entry.gather.route = route;
         }
         entry.hits += 1;
         if !std::mem::replace(&mut entry.use_noted, true) {
@@ -110,7 +104,8 @@ impl Engine {
     pub(super) fn keep(&mut self, index: u32, merged: Merged, built: &[u8]) {
         let gather = &mut self.gathers[index as usize];
         let now = gather.settled;
-        if !matches!(gather.route, Route::Zone(_)) {
+        // What a plan came to that is no longer served may be another's answer.
+        if !matches!(gather.route, Route::Zone(_)) || !gather.move_to(&self.plan) {
             return;
         }
         let longest = gather.behaviour().cache_for;

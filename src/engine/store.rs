@@ -8,7 +8,7 @@
 //! Answers with records, negative ones and failures have rooms of their own, so
 //! that a flood of names that are not there costs nobody an answer.
 
-use super::gather::Gather;
+use super::gather::{Gather, LivePlan};
 use super::room::{Bounds, Room, Slot};
 use super::time::Time;
 use crate::wire::edns::Edns;
@@ -18,6 +18,7 @@ use crate::wire::{HEADER_LEN, record};
 use ahash::RandomState;
 use domain::base::Header;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Octets of replies per entry, on average over all: four datagrams of our
@@ -127,6 +128,21 @@ impl Store {
         for class in [Class::Records, Class::Negative, Class::Failure] {
             self.collect(class);
         }
+        self.spare = None;
+    }
+
+    /// What is kept belongs to another plan from now on; what that answers otherwise
+    /// is forgotten.
+    pub fn move_to(&mut self, plan: &Rc<LivePlan>) {
+        let Store { index, rooms, .. } = self;
+        index.retain(|_, &mut (class, slot)| {
+            let room = &mut rooms[class as usize];
+            let stays = room.get_mut(slot).is_some_and(|entry| entry.gather.move_to(plan));
+            if !stays {
+                room.remove(slot);
+            }
+            stays
+        });
         self.spare = None;
     }
 

@@ -5,6 +5,7 @@ use crate::actors::{DEADLINE, MS, ONE, WEB, address, addresses, addresses_in, as
 use crate::common::text::question_of;
 use crate::common::{Lab, TWO, plan};
 use gathersrv::engine::LinkState;
+use std::time::Duration;
 
 const OTHER: [&str; 6] = [
     "--zone",
@@ -237,5 +238,40 @@ fn t5_links_may_fail_at_any_moment() {
             assert_eq!(addresses(&mut lab), [1], "{state:?} after {wait} ms");
             lab.assert_idle();
         }
+    }
+}
+
+#[test]
+fn a_plan_that_is_no_longer_served_takes_no_memory() {
+    let flags = [&TWO[..], &["--cache", "100", "--keep", "100"]].concat();
+    let mut old = plan(&flags);
+    let mut lab = Lab::with_plan(old.clone(), [7; 32]);
+    let answered = |lab: &mut Lab, n: u64| {
+        ask(lab, n, &format!("n{n}.distributed.local."));
+        for asked in lab.take_asked() {
+            lab.reply(asked.link, &address(&asked, 1));
+        }
+        lab.take_answers();
+    };
+    for n in 0..4 {
+        // Several at once, so that several places for queries are in use, and one
+        // that is answered under the next plan.
+        (0..8).for_each(|m| ask(&mut lab, m, &format!("m{m}.distributed.local.")));
+        lab.pass(Duration::from_secs(1));
+        (0..8).for_each(|m| answered(&mut lab, 10 * n + m));
+        ask(&mut lab, 99, "late.distributed.local.");
+        let late = lab.take_asked();
+        let deadline = format!("{}ms", 900 + n);
+        let new = plan(&[&flags[..], &["--deadline", &deadline]].concat());
+        lab.set_plan(new.clone());
+        for asked in &late {
+            lab.reply(asked.link, &address(asked, 1));
+        }
+        let gone = std::sync::Arc::downgrade(&std::mem::replace(&mut old, new));
+        lab.pass(Duration::from_secs(1));
+        assert!(gone.upgrade().is_none(), "plan {n} is still there");
+        ask(&mut lab, 98, "late.distributed.local.");
+        assert_eq!(lab.take_asked().len(), 0, "what was kept is kept");
+        lab.take_answers();
     }
 }
