@@ -138,7 +138,7 @@ fn a_reply_that_waits_for_another_counts_its_ttl_down_all_the_same() {
     let flags = [&TWO[..], &["--keep", "10000", "--cache", "100", "--deadline", "5s"]].concat();
     let (a, b) = (srv("a", 30, 1), srv("b", 30, 1));
     // The TTL of cluster a's record, by how long cluster b takes.
-    let mut ttl = |lab: &mut Lab, wait: u64| {
+    let ttl = |lab: &mut Lab, wait: u64| {
         // Nothing of before is given again.
         lab.pass(Duration::from_secs(60));
         lab.udp(&question().packet());

@@ -225,6 +225,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exactly_a_minute_old_is_the_oldest_that_is_kept() {
+        let (mut history, counted) = (History::default(), counting());
+        for at in [0, 2, 4, 60, 62, 64] {
+            history.take(Duration::from_secs(at), &counted(at));
+        }
+        assert_eq!(history.moments[0].at.as_secs(), 4);
+    }
+
+    #[test]
     fn of_a_young_daemon_the_first_moment_is_the_oldest() {
         let mut history = History::default();
         assert!(history.before(LATELY, LATELY).is_none());

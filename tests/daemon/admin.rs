@@ -114,6 +114,8 @@ fn every_query_is_counted_once_where_it_belongs() {
     assert_eq!(daemon.metric("gathersrv_answers_total", &[zone]), 5.0);
     assert_eq!(daemon.metric("gathersrv_query_duration_seconds_count", &[zone]), 5.0);
     assert!(daemon.metric("gathersrv_query_duration_seconds_sum", &[zone]) > 0.0);
+    let below = |le: &str| daemon.metric("gathersrv_query_duration_seconds_bucket", &[zone, le]);
+    assert_eq!(below(r#"le="+Inf""#), 5.0, "none of them took for ever");
     // Equal questions meet in one worker, so the second one was kept.
     assert_eq!(daemon.metric("gathersrv_cache_hits_total", &[]), 1.0);
     for (letter, upstream) in [("a-", &a), ("b-", &b)] {
@@ -131,7 +133,10 @@ fn every_query_is_counted_once_where_it_belongs() {
             daemon.metric("gathersrv_subqueries_total", &[&prefix, &server, "NXDOMAIN"]),
             1.0
         );
-        assert!(daemon.metric("gathersrv_server_rtt_seconds_count", &[&server]) >= 4.0);
+        let rtts = daemon.metric("gathersrv_server_rtt_seconds_count", &[&server]);
+        assert!(rtts >= 4.0, "{rtts}");
+        let all = [&server, r#"le="+Inf""#];
+        assert_eq!(daemon.metric("gathersrv_server_rtt_seconds_bucket", &all), rtts);
     }
     assert_eq!(daemon.metric("gathersrv_workers", &[]), 2.0);
     assert_eq!(daemon.metric("gathersrv_connections", &["tcp"]), 1.0);

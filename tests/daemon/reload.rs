@@ -24,6 +24,7 @@ fn a_changed_file_is_served_and_a_wrong_one_is_not() {
     let path = directory.write("Corefile", &corefile(port, admin, &[&a]));
     let daemon = Daemon::with_corefile(&path);
     assert_eq!(answer(daemon.addr(), "one"), whole("one")[..3], "one cluster");
+    assert_eq!(get(admin, "/health").code, 200, "it listens where it is told to");
     assert_eq!(daemon.metric("gathersrv_reloads_total", &[]), 0.0);
     let loaded = || daemon.status()["config"]["loaded"].as_f64().unwrap();
     let first = loaded();

@@ -7,6 +7,8 @@ use crate::common::text::{Reply, question_of, shown};
 use crate::common::{Asked, Lab, TWO};
 use domain::base::iana::Rcode;
 use gathersrv::engine::{LinkState, Time};
+use std::collections::HashMap;
+use std::time::Duration;
 
 /// A server that has answered ten questions after `ms` milliseconds each.
 fn known(flags: &[&str], ms: u32) -> Lab {
@@ -247,4 +249,44 @@ fn u3_by_the_policy_a_question_begins_with_the_first_the_next_or_any_server() {
     let any = asked_first(&mut by("random"), 90);
     let times = |server| any.iter().filter(|&&last| last == server).count();
     assert!((1..=3).all(|server| times(server) >= 10), "{any:?}");
+}
+
+#[test]
+fn u3_a_refusal_of_the_first_server_changes_nothing_once_the_second_is_asked() {
+    let mut lab = Lab::new(&THREE_SERVERS);
+    let first = ask_web(&mut lab).remove(0);
+    let second = watch(&mut lab, DEADLINE / 4).remove(0).1;
+    assert_ne!(second.server, first.server);
+    lab.reply(first.link, &rcode(&first, Rcode::SERVFAIL));
+    assert!(lab.take_asked().is_empty(), "the second has the question");
+    lab.reply(second.link, &rcode(&second, Rcode::SERVFAIL));
+    let third = lab.take_asked();
+    assert_eq!(third.len(), 1);
+    assert!(third[0].server != first.server && third[0].server != second.server);
+    lab.reply(third[0].link, &address(&third[0], 3));
+    assert_eq!(addresses(&mut lab), [3]);
+}
+
+#[test]
+fn u4_u5_a_server_that_was_given_up_in_favour_of_another_missed_one_question() {
+    let servers = (1..=4).map(|n| format!("10.8.0.{n}")).collect::<Vec<_>>().join(" ");
+    let cluster = format!("cluster-a.local. a- {servers}");
+    let zone = ["--zone", "distributed.local.", "--cluster", &cluster];
+    let mut lab = Lab::new(&[&zone[..], &["--max-fails", "2", "--deadline", "2s"]].concat());
+    let mut asked_in = |n: u64| -> HashMap<_, usize> {
+        ask(&mut lab, n, &format!("n{n}.distributed.local."));
+        let mut times = HashMap::new();
+        lab.pass(Duration::from_secs(2));
+        for asked in lab.take_asked() {
+            *times.entry(asked.server).or_default() += 1;
+        }
+        let out = lab.engine.counters().taken_out;
+        // One answer between two questions would bring them back.
+        assert_eq!(out, if n == 1 { 0 } else { 4 }, "after question {n}: {times:?}");
+        times
+    };
+    let first = asked_in(1);
+    assert_eq!(first.len(), 4, "each of them, and not all at once");
+    assert!(first.values().any(|&times| times > 1), "some were given up twice: {first:?}");
+    assert_eq!(asked_in(2).len(), 4);
 }
