@@ -346,8 +346,7 @@ fn every_case_of_the_table() {
 
 #[test]
 fn every_rule_has_a_case() {
-    // U1 to U3 are about packets and time, and have scenarios of their own; U4
-    // and U5 are not built yet.
+    // U1, U2, U4 and U5 are about packets and time, and have scenarios of their own.
     let rules = "Q1 Q2 Q3 Q4 Q5 Q6 Q7 Q8 R1 R2 R3 R4 R5 R6 M1 M2 M3 M4 M5 M6 M7 M8 M9 M10 \
                  K1 K2 K3 K4 K5 K6 K7 K8 K9 T1 T2 T3 T4 T5 U3";
     let cases = cases();

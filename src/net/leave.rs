@@ -220,23 +220,27 @@ mod tests {
         }
     }
 
+    /// A port below those that the system gives away, at an address of loopback
+    /// that nothing else uses.
+    fn own(number: u8) -> SocketAddr {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        SocketAddr::from(([127, 48 + number, high, low.max(1)], 5300))
+    }
+
     /// Sockets for datagrams and connections at a port that others may share.
-    fn opened(at: SocketAddr) -> (SocketAddr, Opened) {
-        let bind = |kind, at: SocketAddr| {
-            let socket =
-                socket2::Socket::new(socket2::Domain::for_address(at), kind, None).unwrap();
+    fn opened(at: SocketAddr) -> Opened {
+        let bind = |kind| {
+            let domain = socket2::Domain::for_address(at);
+            let socket = socket2::Socket::new(domain, kind, None).unwrap();
             socket.set_reuse_port(true).unwrap();
             socket.bind(&at.into()).unwrap();
+            socket.set_nonblocking(true).unwrap();
             socket
         };
-        let udp: std::net::UdpSocket = bind(Type::DGRAM, at).into();
-        let at = udp.local_addr().unwrap();
-        let tcp = bind(Type::STREAM, at);
+        let (udp, tcp) = (bind(Type::DGRAM), bind(Type::STREAM));
         tcp.listen(64).unwrap();
-        tcp.set_nonblocking(true).unwrap();
-        udp.set_nonblocking(true).unwrap();
-        let (udp, tcp) = (Some(udp), Some(tcp.into()));
-        (at, Opened { udp, tcp, service: Service::Plain, wildcard: false })
+        let (udp, tcp) = (Some(udp.into()), Some(tcp.into()));
+        Opened { udp, tcp, service: Service::Plain, wildcard: false }
     }
 
     fn place<'a>(addr: SocketAddr, sockets: &[&'a Opened], desk: &'a Desk) -> Place<'a> {
@@ -262,17 +266,18 @@ mod tests {
     #[test]
     fn who_shares_a_port_is_known_and_gets_what_comes_once_it_is_left() {
         let desk = Desk::open().unwrap();
-        let (at, ours) = opened("127.0.0.1:0".parse().unwrap());
-        let own = place(at, &[&ours], &desk);
-        assert!(own.is_ours_alone() && !own.is_shared());
-        let (_, theirs) = opened(at);
-        assert!(!own.is_ours_alone() && own.is_shared());
+        let at = own(1);
+        let ours = opened(at);
+        let here = place(at, &[&ours], &desk);
+        assert!(here.is_ours_alone() && !here.is_shared());
+        let theirs = opened(at);
+        assert!(!here.is_ours_alone() && here.is_shared());
         assert!(place(at, &[&ours, &theirs], &desk).is_ours_alone());
         come(at, 40);
         let (few, most) = (waiting(&ours), waiting(&theirs));
         assert_eq!((few.0 + most.0, few.1 + most.1), (40, 40));
         assert!(few.0 > 0 && few.1 > 0, "the kernel deals them out");
-        own.turn_away();
+        here.turn_away();
         come(at, 40);
         assert_eq!((waiting(&ours), waiting(&theirs)), ((0, 0), (40, 40)));
     }
@@ -280,7 +285,8 @@ mod tests {
     #[test]
     fn a_listener_where_nothing_begins_any_more_serves_what_has_begun() {
         let desk = Desk::open().unwrap();
-        let (at, ours) = opened("127.0.0.1:0".parse().unwrap());
+        let at = own(2);
+        let ours = opened(at);
         let mut early = std::net::TcpStream::connect(at).unwrap();
         place(at, &[&ours], &desk).begin_no_more();
         let late = std::net::TcpStream::connect_timeout(&at, Duration::from_millis(300));

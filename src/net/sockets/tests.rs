@@ -5,10 +5,11 @@ use crate::tell::Desk;
 use std::io::Read;
 use std::net::TcpStream;
 
-/// A free port, and this address with it.
-fn free(ip: &str) -> SocketAddr {
-    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    SocketAddr::new(ip.parse().unwrap(), free.port())
+/// A port below those that the system gives away, at an address of loopback that
+/// nothing else uses.
+fn own(number: u8) -> SocketAddr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([127, 32 + number, high, low.max(1)], 5300))
 }
 
 fn listen(addrs: &[SocketAddr], shared: bool) -> Result<Vec<Listener>, CannotRun> {
@@ -28,9 +29,14 @@ fn every_address_of_both_families_has_listeners_of_its_own_at_one_port() {
     if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return; // This host has no IPv6.
     }
-    let v4 = free("0.0.0.0");
-    let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port());
-    let listeners = listen(&[v4, v6], false).unwrap();
+    // Others may be about to use a port that is free.
+    let free = (0..20).find_map(|_| {
+        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?.local_addr().ok()?;
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, free.port()));
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, free.port()));
+        Some((v4, v6, listen(&[v4, v6], false).ok()?))
+    });
+    let (v4, v6, listeners) = free.unwrap();
     let opened: Vec<_> = listeners.iter().flat_map(|listener| listener.open(0).unwrap()).collect();
     let bound = |opened: &Opened| {
         let udp = opened.udp.as_ref().unwrap().local_addr().unwrap();
@@ -49,12 +55,12 @@ fn a_port_that_another_process_has_is_not_shared_unawares() {
     assert_eq!(error.what, format!("cannot listen on {taken} (UDP)"));
     assert_eq!(error.why.kind(), io::ErrorKind::AddrInUse);
     assert!(error.remedy.contains("ss -lunpt"), "{}", error.remedy);
-    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let taken = tcp.local_addr().unwrap();
+    let taken = own(3);
+    let _tcp = TcpListener::bind(taken).unwrap();
     let error = alone(taken).map(drop).unwrap_err();
     assert_eq!(error.what, format!("cannot listen on {taken} (TCP)"));
     // Even if the other would share it.
-    let first = listen(&[free("127.0.0.1")], false).unwrap().remove(0);
+    let first = listen(&[own(1)], false).unwrap().remove(0);
     let _serving = first.open(0).unwrap();
     assert!(alone(first.addr).is_err());
     assert!(listen(&[first.addr], true).is_ok(), "but for who takes over");
@@ -62,7 +68,7 @@ fn a_port_that_another_process_has_is_not_shared_unawares() {
 
 #[test]
 fn connections_that_linger_do_not_keep_a_port() {
-    let addr = free("127.0.0.1");
+    let addr = own(2);
     let opened = alone(addr).unwrap();
     let tcp = opened[0].tcp.as_ref().unwrap();
     tcp.set_nonblocking(false).unwrap();
