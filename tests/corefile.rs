@@ -271,6 +271,16 @@ fn snippets_go_sixteen_deep_and_a_suffix_through_eight_blocks() {
 }
 
 #[test]
+fn a_configuration_has_fewer_than_ten_thousand_imports() {
+    let read = |imports: usize| {
+        let many = "  import a\n".repeat(imports);
+        let text = format!("(a) {{\n  errors\n}}\nz. {{\n{many}  forward . 10.8.0.1\n}}\n");
+        read_text("Corefile", &text, &Settings::default()).is_ok()
+    };
+    assert_eq!([9_999, 10_000].map(read), [true, false]);
+}
+
+#[test]
 fn a_file_that_imports_itself_is_told_once() {
     let directory = std::env::temp_dir().join(format!("gathersrv-itself-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -67,6 +67,8 @@ fn u5_a_server_that_is_out_is_probed_with_growing_pauses_and_comes_back() {
         assert_eq!(probes.len(), 1);
         assert_eq!(question_of(&probes[0].packet), "cluster-b.local. SOA");
         assert_eq!(probes[0].packet[2..4], [1, 0], "RD, as in every question");
+        let opt = b"\0\0\x29\x04\xD0\0\0\0\0\0\0";
+        assert!(probes[0].packet.ends_with(opt) && probes[0].packet[11] == 1, "and OPT");
         pauses.push(lab.now.since(last).as_millis());
         last = lab.now;
         if pauses.len() == 4 {

@@ -155,7 +155,7 @@ fn a_query_is_counted_by_its_clusters_and_by_the_length_of_its_name() {
 }
 
 #[test]
-fn who_asks_is_told_once_that_a_flood_is_over() {
+fn memory_given_back_is_reported_once() {
     let flags = eight();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     for (queries, expected) in [(1_000, false), (1_100, true)] {
@@ -166,4 +166,18 @@ fn who_asks_is_told_once_that_a_flood_is_over() {
         assert_eq!(lab.engine.has_given_back(), expected, "after {queries}");
         assert!(!lab.engine.has_given_back());
     }
+}
+
+#[test]
+fn more_queries_than_memory_allows_are_servfail() {
+    let flags = eight();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut lab = Lab::new(&flags);
+    (0..40_000).for_each(|n| ask(&mut lab, n));
+    let counters = lab.engine.counters();
+    let octets = lab.engine.octets_in_flight();
+    assert!((96 << 20..97 << 20).contains(&octets), "{octets} octets in flight");
+    let in_flight = lab.engine.queries_in_flight() as u64;
+    assert_eq!(counters.overloaded, 40_000 - in_flight);
+    assert!(in_flight > 10_000, "{in_flight}");
 }

@@ -400,3 +400,16 @@ fn q7_a_chain_that_costs_too_much_lets_nothing_of_ours_through() {
     lab.take_asked();
     lab.assert_idle();
 }
+
+#[test]
+fn u4_the_case_of_a_prefixed_name_opens_no_more_ids() {
+    let servers = "cluster-a.local. a- 10.8.0.1 10.8.0.2 10.8.0.3 10.8.0.4 10.8.0.5";
+    let flags = ["--zone", "distributed.local.", "--cluster", servers, "--deadline", "8s"];
+    let mut lab = Lab::new(&flags);
+    for (id, name) in [(1, "s.distributed.local."), (2, "a-S.distributed.local.")] {
+        lab.udp(&query(id, name).packet());
+        lab.pass(Duration::from_millis(3900));
+        lab.take_asked();
+    }
+    assert_eq!(lab.engine.questions_in_flight(), usize::from(WINDOWS));
+}

@@ -159,6 +159,7 @@ fn chain(
 fn push_record(
     packet: &[u8],
     raw: &RawRecord,
+    ttl: u32,
     compressor: &mut Compressor,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
@@ -166,9 +167,10 @@ fn push_record(
     let mut name = FlatName::root();
     name.read(packet, raw.owner, &mut budget)?;
     compressor.push(out, name.as_slice(), Style::Pointers);
-    // Type, class and TTL, and room for the length.
+    // Type and class, and room for the length.
     let fixed = raw.rdata.start.saturating_sub(10);
-    out.extend_from_slice(packet.get(fixed..fixed + 8).ok_or(Malformed)?);
+    out.extend_from_slice(packet.get(fixed..fixed + 4).ok_or(Malformed)?);
+    out.extend(ttl.to_be_bytes());
     out.extend([0, 0]);
     let start = out.len();
     match rdata::layout(raw.rtype) {
@@ -214,9 +216,9 @@ impl<'a> Anew<'a> {
     }
 
     /// Adds a record, if there is room for it and all before it had room.
-    fn push(&mut self, section: usize, packet: &[u8], raw: &RawRecord) {
+    fn push(&mut self, section: usize, packet: &[u8], raw: &RawRecord, ttl: u32) {
         let before = self.out.len();
-        let whole = !self.full && push_record(packet, raw, self.compressor, self.out).is_ok();
+        let whole = !self.full && push_record(packet, raw, ttl, self.compressor, self.out).is_ok();
         if whole && self.message.len(self.out) <= self.room {
             self.message.counts[section] += 1;
             return;
@@ -257,7 +259,7 @@ impl Engine {
         let fixed = gather.question[gather.name().len()..].to_vec();
         let question = [target.as_slice(), &fixed].concat();
         let question = std::mem::replace(&mut gather.question, question);
-        gather.led = Some(Box::new(Led { question, reply, links, route: gather.route }));
+        gather.led = Some(Box::new(Led { question, reply, links, route: gather.route, came: now }));
         gather.route = Route::Zone(zone);
         self.name.clone_from(&target);
         let gather = &self.gathers[index as usize];
@@ -322,15 +324,16 @@ impl Engine {
         let name = &led.question[..led.question.len() - 4];
         let mut anew = Anew::begin(message, name, room, &mut merger.compressor, octets);
         if rcode != OptRcode::SERVFAIL {
+            let waited = u32::try_from(now.since(led.came).as_secs()).unwrap_or(u32::MAX);
             for &at in &led.links {
                 if let Ok((raw, _)) = record::read(&led.reply, at) {
-                    anew.push(0, &led.reply, &raw);
+                    anew.push(0, &led.reply, &raw, raw.ttl.saturating_sub(waited));
                 }
             }
             if !too_long {
                 let _ = walk(&ours, &summary, |section, _, raw| {
                     if raw.rtype != Rtype::OPT {
-                        anew.push(section, &ours, &raw);
+                        anew.push(section, &ours, &raw, raw.ttl);
                     }
                     Ok(())
                 });
@@ -373,7 +376,7 @@ impl Engine {
             let _ = walk(&sub.reply, &summary, |section, _, raw| {
                 name.read(&sub.reply, raw.owner, &mut budget)?;
                 if !is_meta(raw.rtype) && !is_ours(&plan.plan, &name, raw.rtype, asked) {
-                    anew.push(section, &sub.reply, &raw);
+                    anew.push(section, &sub.reply, &raw, raw.ttl);
                 }
                 Ok(())
             });

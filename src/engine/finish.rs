@@ -157,11 +157,11 @@ impl Engine {
         }
         self.wheel.cancel(index);
         self.free.push(index);
-        debug_assert!(self.nothing_is_left(), "of queries that are over");
+        debug_assert!(self.idle_means_empty(), "counters are not 0 although no query is in flight");
     }
 
-    /// While no query is in flight nothing is counted as if one were.
-    fn nothing_is_left(&self) -> bool {
+    /// Without queries in flight the counters of those in flight are 0.
+    fn idle_means_empty(&self) -> bool {
         let counted = (self.shared.len(), self.sharing, self.by_client.len());
         let idle = self.free.len() == self.gathers.len();
         !idle || (counted == (0, 0, 0) && self.memory.in_flight() == 0)

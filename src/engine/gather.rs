@@ -79,6 +79,8 @@ pub struct Led {
     pub links: Vec<usize>,
     /// The forward.
     pub route: Route,
+    /// When its answer came.
+    pub came: Time,
 }
 
 /// Why clients that shared a query are not answered at once.
@@ -121,7 +123,7 @@ pub struct Gather {
     pub question: Vec<u8>,
     /// The client's OPT record.
     pub edns: Option<Edns>,
-    /// The plan it was accepted under, and finishes on.
+    /// In flight: the plan it was accepted under; otherwise the current one.
     pub plan: Rc<LivePlan>,
     /// Where it was routed.
     pub route: Route,
@@ -351,8 +353,7 @@ impl Gather {
         self.plan.meaning(self.route)
     }
 
-    /// Belongs to another plan from now on, if that has a zone which means the same;
-    /// tells whether it has.
+    /// Moves to `plan` if one of its zones has the same meaning; returns whether one has.
     pub fn move_to(&mut self, plan: &Rc<LivePlan>) -> bool {
         if Rc::ptr_eq(&self.plan, plan) {
             return true;

@@ -238,7 +238,7 @@ impl Engine {
     /// New configuration. Queries in flight finish on the one they came under,
     /// and what is kept of zones that have not changed is still good.
     pub fn set_plan(&mut self, now: Time, plan: Arc<Plan>, out: &mut Outbox) {
-        self.store.bound(kept(&plan));
+        let most = kept(&plan);
         self.door.own.clear();
         self.hand_in();
         let enrolment = self.last_good.enrol(&plan);
@@ -247,6 +247,7 @@ impl Engine {
         self.plan = live(plan, enrolment, Some(&before), hasher, links, baker, own);
         // Nothing but what is in flight holds on to the old one.
         self.store.move_to(&self.plan);
+        self.store.bound(most);
         for gather in self.gathers.iter_mut().filter(|gather| !gather.live) {
             gather.plan = self.plan.clone();
         }

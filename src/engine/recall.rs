@@ -11,6 +11,7 @@ use super::time::Time;
 use crate::config::Route;
 use domain::base::Header;
 use domain::base::iana::OptRcode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// An answer asked for this often since it was kept is in demand, ...
@@ -39,6 +40,7 @@ impl Engine {
         let cd = asker.header.cd();
         let Some(entry) = self.store.find(key.share, asker.question, cd) else { return false };
         let outdated = now >= entry.expires || (!entry.whole && entry.since <= self.recovered);
+        debug_assert!(Rc::ptr_eq(&entry.gather.plan, &plan), "an entry of a former plan");
         if outdated || entry.gather.route != route {
             return false;
         }
@@ -104,7 +106,7 @@ impl Engine {
     pub(super) fn keep(&mut self, index: u32, merged: Merged, built: &[u8]) {
         let gather = &mut self.gathers[index as usize];
         let now = gather.settled;
-        // What a plan came to that is no longer served may be another's answer.
+        // The zone may have changed since; the answer is then not the current plan's.
         if !matches!(gather.route, Route::Zone(_)) || !gather.move_to(&self.plan) {
             return;
         }

@@ -131,8 +131,7 @@ impl Store {
         self.spare = None;
     }
 
-    /// What is kept belongs to another plan from now on; what that answers otherwise
-    /// is forgotten.
+    /// Moves every entry to `plan`, and drops those whose zone has changed.
     pub fn move_to(&mut self, plan: &Rc<LivePlan>) {
         let Store { index, rooms, .. } = self;
         index.retain(|_, &mut (class, slot)| {
@@ -357,7 +356,7 @@ impl Entry {
     }
 }
 
-/// No reply has waited for others so long that its TTLs have counted down.
+/// Every reply is younger than a second, so no TTL has been reduced.
 fn is_fresh(now: Time, gather: &Gather) -> bool {
     gather.subs().iter().all(|sub| sub.age(now) == 0)
 }

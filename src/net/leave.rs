@@ -220,11 +220,10 @@ mod tests {
         }
     }
 
-    /// A port below those that the system gives away, at an address of loopback
-    /// that nothing else uses.
+    /// A port below those of our links, at an address of loopback of this process.
     fn own(number: u8) -> SocketAddr {
         let [.., high, low] = std::process::id().to_be_bytes();
-        SocketAddr::from(([127, 48 + number, high, low.max(1)], 5300))
+        SocketAddr::from(([127, 48 + number, high, low], 1001))
     }
 
     /// Sockets for datagrams and connections at a port that others may share.
@@ -247,20 +246,29 @@ mod tests {
         Place { addr, sockets: sockets.to_vec(), reporter: desk.reporter() }
     }
 
-    /// Datagrams that wait in a socket, and connections that wait to be accepted.
-    fn waiting(opened: &Opened) -> (usize, usize) {
-        let (udp, tcp) = (opened.udp.as_ref().unwrap(), opened.tcp.as_ref().unwrap());
-        let datagrams = std::iter::from_fn(|| udp.recv(&mut [0; 9]).ok()).count();
-        (datagrams, std::iter::from_fn(|| tcp.accept().ok()).count())
-    }
+    /// Datagrams and connections that a socket has got.
+    type Got = [usize; 2];
 
-    /// Several datagrams and connections, each from a port of its own.
-    fn come(at: SocketAddr, count: usize) {
+    /// Sends datagrams and connections, each from a port of its own; how many of
+    /// them came to each, once all have come.
+    fn send(at: SocketAddr, count: usize, to: [&Opened; 2]) -> [Got; 2] {
         for _ in 0..count {
             let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             udp.send_to(b"x", at).unwrap();
             std::net::TcpStream::connect(at).unwrap();
         }
+        let mut got = [[0; 2]; 2];
+        let end = std::time::Instant::now() + Duration::from_secs(30);
+        while [0, 1].iter().any(|&kind| got[0][kind] + got[1][kind] < count) {
+            assert!(std::time::Instant::now() < end, "{got:?}");
+            std::thread::sleep(Duration::from_millis(1));
+            for (opened, [datagrams, connections]) in to.into_iter().zip(&mut got) {
+                let (udp, tcp) = (opened.udp.as_ref().unwrap(), opened.tcp.as_ref().unwrap());
+                *datagrams += std::iter::from_fn(|| udp.recv(&mut [0; 9]).ok()).count();
+                *connections += std::iter::from_fn(|| tcp.accept().ok()).count();
+            }
+        }
+        got
     }
 
     #[test]
@@ -273,13 +281,10 @@ mod tests {
         let theirs = opened(at);
         assert!(!here.is_ours_alone() && here.is_shared());
         assert!(place(at, &[&ours, &theirs], &desk).is_ours_alone());
-        come(at, 40);
-        let (few, most) = (waiting(&ours), waiting(&theirs));
-        assert_eq!((few.0 + most.0, few.1 + most.1), (40, 40));
-        assert!(few.0 > 0 && few.1 > 0, "the kernel deals them out");
+        let shared = send(at, 40, [&ours, &theirs]);
+        assert!(shared.as_flattened().iter().all(|&got| got > 0), "{shared:?}");
         here.turn_away();
-        come(at, 40);
-        assert_eq!((waiting(&ours), waiting(&theirs)), ((0, 0), (40, 40)));
+        assert_eq!(send(at, 40, [&ours, &theirs]), [[0, 0], [40, 40]]);
     }
 
     #[test]
@@ -293,6 +298,7 @@ mod tests {
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (mut served, _) = ours.tcp.as_ref().unwrap().accept().unwrap();
         served.set_nonblocking(false).unwrap();
+        served.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         io::Write::write_all(&mut early, b"question").unwrap();
         let mut octets = [0; 8];
         io::Read::read_exact(&mut served, &mut octets).unwrap();

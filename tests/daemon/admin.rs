@@ -144,6 +144,8 @@ fn every_query_is_counted_once_where_it_belongs() {
     assert!(daemon.metric("gathersrv_cache_entries", &[]) >= 4.0);
     assert!(daemon.metric("gathersrv_cache_bytes", &[]) > 100.0);
     assert!(daemon.metric("process_open_fds", &[]) > 10.0);
+    let cpu = daemon.metric("process_cpu_seconds_total", &[]);
+    assert!((0.0..60.0).contains(&cpu), "{cpu} s, and it has just begun");
     // What is learned is handed over in portions.
     until("last good answers", || {
         (daemon.metric("gathersrv_last_good_entries", &[]) > 0.0).then_some(())

@@ -259,8 +259,10 @@ fn a_plan_that_is_no_longer_served_takes_no_memory() {
         (0..8).for_each(|m| ask(&mut lab, m, &format!("m{m}.distributed.local.")));
         lab.pass(Duration::from_secs(1));
         (0..8).for_each(|m| answered(&mut lab, 10 * n + m));
-        ask(&mut lab, 99, "late.distributed.local.");
+        let late_name = format!("late{n}.distributed.local.");
+        ask(&mut lab, 99, &late_name);
         let late = lab.take_asked();
+        assert_eq!(late.len(), 2);
         let deadline = format!("{}ms", 900 + n);
         let new = plan(&[&flags[..], &["--deadline", &deadline]].concat());
         lab.set_plan(new.clone());
@@ -270,8 +272,37 @@ fn a_plan_that_is_no_longer_served_takes_no_memory() {
         let gone = std::sync::Arc::downgrade(&std::mem::replace(&mut old, new));
         lab.pass(Duration::from_secs(1));
         assert!(gone.upgrade().is_none(), "plan {n} is still there");
-        ask(&mut lab, 98, "late.distributed.local.");
+        ask(&mut lab, 98, &late_name);
         assert_eq!(lab.take_asked().len(), 0, "what was kept is kept");
         lab.take_answers();
     }
+}
+
+/// Asks for a name under one plan, answers under the next, and asks again.
+fn across(before: &[&str], after: &[&str]) -> (Vec<u8>, usize) {
+    let cached = |flags: &[&str]| plan(&[flags, &["--cache", "100"]].concat());
+    let mut lab = Lab::with_plan(cached(before), [7; 32]);
+    let asked = ask_web(&mut lab);
+    lab.set_plan(cached(after));
+    for asked in asked {
+        lab.reply(asked.link, &address(&asked, 1));
+    }
+    let first = addresses(&mut lab);
+    (first, ask_web(&mut lab).len())
+}
+
+#[test]
+fn what_was_asked_before_a_change_is_kept_if_its_zone_is_as_before_wherever_it_stands() {
+    let other = ["--zone", "a.", "--cluster", "cluster-z. z- 10.11.0.1"];
+    assert_eq!(across(&ONE, &ONE), (vec![1], 0));
+    assert_eq!(across(&ONE, &[&other[..], &ONE].concat()), (vec![1], 0));
+    assert_eq!(across(&[&other[..], &ONE].concat(), &ONE), (vec![1], 0));
+}
+
+#[test]
+fn what_was_asked_before_a_change_of_its_zone_is_asked_again() {
+    assert_eq!(across(&TWO, &ONE), (vec![1], 1), "of two clusters one is left");
+    let elsewhere = ["--zone", "distributed.local.", "--cluster", "cluster-a.local. a- 10.8.0.9"];
+    assert_eq!(across(&ONE, &elsewhere), (vec![1], 1));
+    assert_eq!(across(&ONE, &[&ONE[..], &["--cache-for", "10s"]].concat()), (vec![1], 1));
 }

@@ -74,7 +74,7 @@ fn what_is_answered_at_once_is_counted_by_its_reason() {
 }
 
 #[test]
-fn what_is_given_again_is_counted_as_such() {
+fn cache_hits_are_counted() {
     let mut lab = with(&["--cache", "100"]);
     answered(&mut lab);
     assert_eq!(counted(&lab), "answered: 1, asked: 1");
@@ -92,7 +92,7 @@ fn what_is_given_again_is_counted_as_such() {
 }
 
 #[test]
-fn what_is_too_much_is_counted_as_such() {
+fn overload_and_client_limits_are_counted() {
     let mut lab = with(&["--max-queries", "1"]);
     let waiting = ask_web(&mut lab);
     ask(&mut lab, 2, "other.distributed.local.");
@@ -110,7 +110,7 @@ fn what_is_too_much_is_counted_as_such() {
 }
 
 #[test]
-fn a_client_has_its_place_again_whatever_its_answer_was_made_of() {
+fn the_per_client_count_is_released_after_every_kind_of_answer() {
     let mut lab = with(&["--max-queries-per-client", "1", "--keep", "100"]);
     // Merged, built, and then the same as before.
     for n in 0..6 {
@@ -121,6 +121,20 @@ fn a_client_has_its_place_again_whatever_its_answer_was_made_of() {
     let counters = lab.engine.counters();
     assert_eq!((counters.client_limited, counters.asked), (0, 6));
     assert!(counters.unchanged >= 3, "{counters:?}");
+}
+
+#[test]
+fn unproven_and_rate_limited_queries_are_counted() {
+    let apex = Question::new("distributed.local.", Rtype::SOA).packet();
+    for (flag, expected) in [
+        ("--require-cookies-above", "answered: 9, unproven: 4"),
+        // Of what is too much every other one is told to come over TCP.
+        ("--rate-limit", "answered: 7, rate_limited: 4"),
+    ] {
+        let mut lab = with(&[flag, "5", "--workers", "1"]);
+        (0..9).for_each(|_| lab.udp(&apex));
+        assert_eq!(counted(&lab), expected, "{flag}");
+    }
 }
 
 #[test]

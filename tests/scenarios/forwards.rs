@@ -4,6 +4,7 @@ use crate::common::text::{Question, Reply, shown};
 use crate::common::{Asked, Lab, client};
 use domain::base::iana::{Rcode, Rtype};
 use gathersrv::engine::Transport;
+use std::time::Duration;
 
 /// The AD bit and, in a query, DO of an OPT record without options (RFC 6840, 5.7).
 const AD: u8 = 0x20;
@@ -94,4 +95,36 @@ fn q6_a_cluster_is_not_asked_for_the_mark_of_a_validated_answer() {
     let mut lab = lab(". 192.0.2.53");
     lab.udp(&packet);
     assert_eq!(lab.take_asked()[0].packet[2..4], [1, 0], "RD and nothing else");
+}
+
+#[test]
+fn q7_a_cname_that_waited_for_a_zone_counts_its_ttl_down() {
+    let flags = ["--zone", "z.", "--cluster", "k. a- 10.8.0.1", "--deadline", "5s"];
+    let mut lab = Lab::new(&[&flags[..], &["--forward", ". 192.0.2.53"]].concat());
+    lab.udp(&Question::new("www.example.", Rtype::A).packet());
+    let forward = lab.take_asked().remove(0);
+    lab.pass(Duration::from_millis(500));
+    lab.reply(forward.link, &Reply::ok(&["www.example. 60 IN CNAME s.z."]).to(&forward.packet));
+    let cluster = lab.take_asked().remove(0);
+    lab.pass(Duration::from_millis(2500));
+    lab.reply(cluster.link, &Reply::ok(&["s.k. 30 IN A 10.8.1.1"]).to(&cluster.packet));
+    let lines = shown(&lab.take_answers().remove(0).packet);
+    assert_eq!(lines[1..], ["www.example. 58 IN CNAME s.z.", "s.z. 30 IN A 10.8.1.1"]);
+}
+
+#[test]
+fn q7_t1_our_opt_record_needs_room_beside_a_forwards_answer() {
+    // A header, the question, and one record whose data have this many octets.
+    let around = 12 + 17 + 12;
+    for (data, cut) in [(512 - around - 11, false), (512 - around - 10, true)] {
+        let mut lab = lab(". 192.0.2.53");
+        let query = Question { edns: Some(512), ..Question::new("www.example.", Rtype::NULL) };
+        lab.udp(&query.packet());
+        let asked = lab.take_asked().remove(0);
+        let line = format!("www.example. 30 IN TYPE10 \\# {data} {}", "00".repeat(data));
+        lab.reply(asked.link, &Reply::ok(&[&line]).to(&asked.packet));
+        let answer = lab.take_answers().remove(0).packet;
+        assert_eq!((answer[2] & 2 != 0, answer[7]), (cut, u8::from(!cut)), "{data} octets");
+        assert_eq!(answer.len(), if cut { 12 + 17 + 11 } else { 512 });
+    }
 }

@@ -33,7 +33,7 @@ fn ask_for(lab: &mut Lab, names: usize) {
 }
 
 #[test]
-fn k9_what_is_held_takes_no_more_octets_than_it_has_room_for() {
+fn what_is_held_takes_no_more_octets_than_it_has_room_for() {
     let last_good = LastGood::new([1; 32]);
     let mut lab = daemon(&last_good, "10");
     for n in 0..40 {
@@ -54,7 +54,7 @@ fn k9_what_is_held_takes_no_more_octets_than_it_has_room_for() {
 }
 
 #[test]
-fn k9_the_room_that_a_plan_wanted_goes_with_it() {
+fn the_room_that_a_plan_wanted_goes_with_it() {
     let last_good = LastGood::new([1; 32]);
     let mut lab = daemon(&last_good, "1000");
     ask_for(&mut lab, 500);
@@ -72,7 +72,7 @@ fn k9_the_room_that_a_plan_wanted_goes_with_it() {
 }
 
 #[test]
-fn k9_what_is_given_from_the_cache_is_in_use_and_stays_held() {
+fn what_is_given_from_the_cache_is_in_use_and_stays_held() {
     let flags = [&ONE[..], &["--cache", "10000", "--keep", "20"]].concat();
     let mut lab = Lab::new(&flags);
     let kept = Question::new("kept.distributed.local.", Rtype::A).packet();

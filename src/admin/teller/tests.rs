@@ -116,6 +116,14 @@ fn rates_are_of_the_last_ten_seconds_and_sums_of_the_last_minute() {
 }
 
 #[test]
+fn of_one_moment_there_are_no_rates() {
+    let status = told(&[(0, &|vitals| vitals.engine.counters.answered = 1000)]);
+    let rates = status.rates;
+    assert_eq!((rates.queries, rates.failed, rates.from_cache), (0.0, 0.0, 0.0));
+    assert_eq!(status.zones[0].clusters[0].servers[0].queries, 0.0);
+}
+
+#[test]
 fn queries_for_a_zone_and_a_forward_have_their_rates() {
     let mut asked = engine();
     let ask = |engine: &mut Engine, zone: u8, times| {

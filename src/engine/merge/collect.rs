@@ -129,8 +129,6 @@ impl Merger {
             let (stamp, name) = (self.memo_stamp, Rewritten::Asked);
             self.memo[HEADER_LEN] = Memo { stamp, name, home: Home::Own };
         }
-        // What is stale is past its TTL, and goes out with the short one of
-        // incomplete answers.
         let age = sub.age(now);
         let mut at = summary.records;
         for (section, &count) in

@@ -4,12 +4,12 @@ use super::*;
 use crate::tell::Desk;
 use std::io::Read;
 use std::net::TcpStream;
+use std::time::Duration;
 
-/// A port below those that the system gives away, at an address of loopback that
-/// nothing else uses.
+/// A port below those of our links, at an address of loopback of this process.
 fn own(number: u8) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from(([127, 32 + number, high, low.max(1)], 5300))
+    SocketAddr::from(([127, 32 + number, high, low], 1001))
 }
 
 fn listen(addrs: &[SocketAddr], shared: bool) -> Result<Vec<Listener>, CannotRun> {
@@ -34,10 +34,12 @@ fn every_address_of_both_families_has_listeners_of_its_own_at_one_port() {
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?.local_addr().ok()?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, free.port()));
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, free.port()));
-        Some((v4, v6, listen(&[v4, v6], false).ok()?))
+        let listeners = listen(&[v4, v6], false).ok()?;
+        let opened = listeners.iter().map(|listener| listener.open(0));
+        let opened: Result<Vec<_>, _> = opened.collect();
+        Some((v4, v6, opened.ok()?.into_iter().flatten().collect::<Vec<_>>()))
     });
-    let (v4, v6, listeners) = free.unwrap();
-    let opened: Vec<_> = listeners.iter().flat_map(|listener| listener.open(0).unwrap()).collect();
+    let (v4, v6, opened) = free.unwrap();
     let bound = |opened: &Opened| {
         let udp = opened.udp.as_ref().unwrap().local_addr().unwrap();
         let tcp = opened.tcp.as_ref().unwrap().local_addr().unwrap();
@@ -63,7 +65,7 @@ fn a_port_that_another_process_has_is_not_shared_unawares() {
     let first = listen(&[own(1)], false).unwrap().remove(0);
     let _serving = first.open(0).unwrap();
     assert!(alone(first.addr).is_err());
-    assert!(listen(&[first.addr], true).is_ok(), "but for who takes over");
+    assert!(listen(&[first.addr], true).is_ok(), "except to take over");
 }
 
 #[test]
@@ -73,7 +75,8 @@ fn connections_that_linger_do_not_keep_a_port() {
     let tcp = opened[0].tcp.as_ref().unwrap();
     tcp.set_nonblocking(false).unwrap();
     let mut client = TcpStream::connect(addr).unwrap();
-    // Who closes first has the connection in TIME_WAIT.
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // The side that closes first is in TIME_WAIT.
     drop(tcp.accept().unwrap());
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
     drop((client, opened));
@@ -105,6 +108,7 @@ fn u2_links_have_random_ports_of_the_whole_range_and_hear_their_server_alone() {
     stranger.send_to(b"forged", there).unwrap();
     server.send_to(b"true", there).unwrap();
     link.set_nonblocking(false).unwrap();
+    link.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut packet = [0; 16];
     let len = link.recv(&mut packet).unwrap();
     assert_eq!(&packet[..len], b"true");

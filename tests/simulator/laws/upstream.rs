@@ -118,9 +118,9 @@ pub struct Upstream {
     number: u64,
     /// Inquiries that are remembered before some are forgotten.
     most: usize,
-    /// Until when it may not be known whose a packet with this question is, because
-    /// several queries wait for it.
-    murky: HashMap<Question, Time>,
+    /// Until then a packet with this question cannot be attributed to one query,
+    /// because several wait for it.
+    ambiguous: HashMap<Question, Time>,
     /// When the configuration last changed.
     reloaded: Time,
 }
@@ -217,11 +217,11 @@ impl Upstream {
 
     /// Whether this question is on its way already.
     pub fn is_asked(&self, question: &Question, now: Time) -> bool {
-        self.is_murky(question, now) || !self.live(question, now).is_empty()
+        self.is_ambiguous(question, now) || !self.live(question, now).is_empty()
     }
 
-    fn is_murky(&self, question: &Question, now: Time) -> bool {
-        self.murky.get(question).is_some_and(|&until| now <= until)
+    fn is_ambiguous(&self, question: &Question, now: Time) -> bool {
+        self.ambiguous.get(question).is_some_and(|&until| now <= until)
     }
 
     /// A worker sends a question to a server.
@@ -286,7 +286,7 @@ impl Upstream {
                 cookie,
             };
             if let Some(before) = self.sent.insert(key, sent)
-                && before.question != question
+                && (before.question != question || matches!(from.cause, Cause::Query(_)))
             {
                 assert!(now.since(before.first) >= REST, "an ID without rest");
             }
@@ -361,12 +361,12 @@ impl Upstream {
             _ => None,
         };
         self.blur(&live);
-        let murky = self.is_murky(&question, from.now);
-        if !live.is_empty() || query.is_none() {
+        let ambiguous = self.is_ambiguous(&question, from.now);
+        if !live.is_empty() {
             let ends = live.iter().map(|number| &self.inquiries[number]);
             let ends = ends.map(|inquiry| inquiry.until + inquiry.deadline / 2);
             let end = ends.max().unwrap_or_default().max(from.now + from.deadline * 3 / 2);
-            let known = self.murky.entry(question).or_insert(end);
+            let known = self.ambiguous.entry(question).or_insert(end);
             *known = end.max(*known);
         }
         self.number += 1;
@@ -380,11 +380,11 @@ impl Upstream {
             last: asked.server,
             ids: Vec::new(),
             asked: Vec::new(),
-            clean: query.is_some() && live.is_empty() && !murky,
-            vague: query.is_none() || murky,
-            unknown: query.is_none() || murky,
+            clean: query.is_some() && live.is_empty() && !ambiguous,
+            vague: query.is_none() || ambiguous,
+            unknown: query.is_none() || ambiguous,
             // What began before may have been truncated.
-            truncated: query.is_none() || murky,
+            truncated: query.is_none() || ambiguous,
             plain: false,
             heard: false,
             done: None,
@@ -530,7 +530,7 @@ impl Upstream {
             !numbers.is_empty()
         });
         self.picked.retain(|_, picked| now.as_micros() / 1000 == picked.0);
-        self.murky.retain(|_, until| now <= *until);
+        self.ambiguous.retain(|_, until| now <= *until);
     }
 
     fn forget_now_and_then(&mut self, now: Time) {
