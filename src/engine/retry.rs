@@ -378,7 +378,6 @@ impl Engine {
         }
         sub.progress = progress;
         let attempts = std::mem::take(&mut sub.attempts);
-        let given_up = sub.given_up;
         let answered = sub.answered.map(|source| source.server);
         let deadline = gather.behaviour().deadline;
         gather.waiting -= 1;
@@ -395,7 +394,7 @@ impl Engine {
             // server's answer came long after its own was due.
             let due = attempt.sent + server.rtt.wait(1, deadline);
             let counted = attempts[..place].iter().any(|other| other.server == attempt.server)
-                || (given_up > 0 && self.was_given_up(index, n, attempt.server));
+                || self.was_given_up(index, n, attempt.server);
             if !counted && (answered.is_none() || due <= now) {
                 self.meter_silence(index, n, attempt.server);
                 self.missed(now, attempt.server, deadline, out);

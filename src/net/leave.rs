@@ -288,6 +288,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_of_tls_has_no_datagrams_to_share() {
+        let desk = Desk::open().unwrap();
+        let at = own(3);
+        let over_tls = || Opened { udp: None, service: Service::Tls, ..opened(at) };
+        let ours = over_tls();
+        assert!(!place(at, &[&ours], &desk).is_shared());
+        let _theirs = over_tls();
+        assert!(place(at, &[&ours], &desk).is_shared());
+    }
+
+    #[test]
     fn a_listener_where_nothing_begins_any_more_serves_what_has_begun() {
         let desk = Desk::open().unwrap();
         let at = own(2);

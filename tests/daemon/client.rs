@@ -21,6 +21,25 @@ pub fn id_of(packet: &[u8]) -> u16 {
     u16::from_be_bytes([packet[0], packet[1]])
 }
 
+/// A packet that ends with an OPT record without options, with this cookie in it
+/// (RFC 7873, 4).
+pub fn with_cookie(mut packet: Vec<u8>, cookie: &[u8]) -> Vec<u8> {
+    let rdlength = packet.len() - 2;
+    packet[rdlength..].copy_from_slice(&(4 + cookie.len() as u16).to_be_bytes());
+    packet.extend([0, 10, 0, cookie.len() as u8]);
+    packet.extend(cookie);
+    packet
+}
+
+/// The cookie in a packet.
+pub fn cookie_of(packet: &[u8]) -> Option<Vec<u8>> {
+    let message = domain::base::Message::from_octets(packet).ok()?;
+    let opt = message.opt()?;
+    opt.opt().iter::<domain::base::opt::UnknownOptData<_>>().flatten().find_map(|option| {
+        (option.code() == domain::base::iana::OptionCode::COOKIE).then(|| option.data().to_vec())
+    })
+}
+
 /// Asks over UDP, again each second, as clients do.
 pub fn ask(server: SocketAddr, query: &[u8]) -> Vec<u8> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

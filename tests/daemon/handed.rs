@@ -4,7 +4,8 @@
 
 use crate::client::{Stream, answer, query, whole};
 use crate::common::text::shown;
-use crate::process::{Daemon, PATIENCE, own_port, zone};
+use crate::process::{Daemon, Directory, PATIENCE, own_port, zone};
+use crate::reload::corefile;
 use crate::upstream::Upstream;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -69,4 +70,23 @@ fn a_socket_that_nobody_would_read_is_a_mistake() {
     let told = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(1), "{told}");
     assert!(told.contains(&format!("the socket {at} (UDP) was handed over")), "{told}");
+}
+
+#[test]
+fn a_change_that_would_leave_a_handed_socket_unread_is_refused() {
+    let a = Upstream::start('a');
+    let (at, admin) = (own_port(16), own_port(17));
+    let (udp, tcp) = (UdpSocket::bind(at).unwrap(), TcpListener::bind(at).unwrap());
+    let directory = Directory::new("handed");
+    let path = directory.write("Corefile", &corefile(at, admin, &[&a]));
+    let mut command = Command::new("sh");
+    command.args(["-c", SHELL, env!("CARGO_BIN_EXE_gathersrv"), "--config"]).arg(&path);
+    command.stdin(OwnedFd::from(udp.try_clone().unwrap()));
+    command.stdout(OwnedFd::from(tcp.try_clone().unwrap())).stderr(Stdio::piped());
+    let daemon = Daemon::run(command);
+    directory.write("Corefile", &corefile(own_port(18), admin, &[&a]));
+    let refused = daemon.event("reload_refused");
+    let told = format!("the socket {at} (UDP) was handed over");
+    assert!(refused["message"].as_str().unwrap().contains(&told), "{refused}");
+    assert_eq!(answer(at, "one"), whole("one")[..3], "it serves as before");
 }

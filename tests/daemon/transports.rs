@@ -1,7 +1,7 @@
 //! The path of a query through the sockets: UDP in batches, replies over TCP,
 //! the address that was asked.
 
-use crate::client::{Stream, answer, ask, id_of, query, query_for, whole};
+use crate::client::{Stream, answer, ask, cookie_of, id_of, query, query_for, whole, with_cookie};
 use crate::common::text::shown;
 use crate::process::{Daemon, PATIENCE, program, until};
 use crate::upstream::{Does, Upstream};
@@ -180,4 +180,20 @@ fn ipv6_clients_and_ipv4_clusters_meet() {
     let mut packet = [0; 4096];
     let len = socket.recv(&mut packet).unwrap();
     assert_eq!(shown(&packet[..len]), whole("one"));
+}
+
+#[test]
+fn u1_every_daemon_has_cookies_of_its_own() {
+    let (a, b) = clusters();
+    let asked = with_cookie(query(1, "one"), b"cliently");
+    let of_daemon = || {
+        let daemon = Daemon::start(&[&a, &b], &[]);
+        let given = cookie_of(&ask(daemon.addr(), &asked)).unwrap();
+        assert_eq!((given.len(), &given[..8]), (24, &b"cliently"[..]));
+        (given[16..].to_vec(), a.cookies().pop().unwrap())
+    };
+    let (first, second) = (of_daemon(), of_daemon());
+    assert_ne!(first.0, second.0, "given to a client");
+    assert_ne!(first.1, second.1, "shown to a server");
+    assert_ne!(a.cookies().pop(), b.cookies().pop(), "every server is shown another");
 }

@@ -1,6 +1,7 @@
 //! A cluster's DNS server, over UDP and TCP at one port of loopback, that does
 //! what the test tells it to.
 
+use crate::client::cookie_of;
 use crate::common::text::{Reply, question_of};
 use domain::base::iana::Rcode;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -36,6 +37,7 @@ struct Shared {
     does: Mutex<Does>,
     asked: Mutex<Vec<(bool, String)>>,
     checks: Mutex<usize>,
+    cookies: Mutex<Vec<[u8; 8]>>,
     connections: Mutex<usize>,
     ended: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl Upstream {
             does: Mutex::new(Does::Answer),
             asked: Mutex::default(),
             checks: Mutex::default(),
+            cookies: Mutex::default(),
             connections: Mutex::default(),
             ended: AtomicBool::new(false),
         });
@@ -109,6 +112,11 @@ impl Upstream {
     /// Health checks so far: they ask for the SOA of the suffix.
     pub fn checks(&self) -> usize {
         *self.shared.checks.lock().unwrap()
+    }
+
+    /// The cookies that it was shown, each the client's half.
+    pub fn cookies(&self) -> Vec<[u8; 8]> {
+        self.shared.cookies.lock().unwrap().clone()
     }
 
     pub fn connections(&self) -> usize {
@@ -144,6 +152,9 @@ impl Shared {
     /// The answer to a query: a name that begins with `large` has 200 TXT
     /// records, one with `none` does not exist, every other one two addresses.
     fn answer(&self, query: &[u8], tcp: bool) -> Option<Vec<u8>> {
+        if let Some(cookie) = cookie_of(query) {
+            self.cookies.lock().unwrap().push(cookie[..8].try_into().unwrap());
+        }
         let question = question_of(query);
         let (name, rtype) = question.split_once(' ').unwrap();
         match rtype {

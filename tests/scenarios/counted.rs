@@ -92,6 +92,24 @@ fn cache_hits_are_counted() {
 }
 
 #[test]
+fn demand_is_counted_anew_for_an_answer_that_came_unchanged() {
+    let mut lab = with(&["--cache", "100"]);
+    // In demand, and then forgotten until its time is over; twice, so that it is built.
+    for _ in 0..2 {
+        answered(&mut lab);
+        (0..3).for_each(|_| assert!(ask_web(&mut lab).is_empty()));
+        lab.pass(31 * SECOND);
+    }
+    answered(&mut lab);
+    let before = lab.engine.counters();
+    assert!(before.unchanged > 0 && before.refreshed == 0, "{before:?}");
+    lab.pass(28 * SECOND);
+    assert!(ask_web(&mut lab).is_empty(), "one hit is no demand");
+    assert_eq!(lab.engine.counters().refreshed, 0);
+    assert_eq!(ask_web(&mut lab).len(), 1, "two are");
+}
+
+#[test]
 fn overload_and_client_limits_are_counted() {
     let mut lab = with(&["--max-queries", "1"]);
     let waiting = ask_web(&mut lab);

@@ -92,6 +92,9 @@ fn a_port_that_the_system_chooses_is_one_for_udp_and_tcp() {
     assert_eq!(opened[0].udp.as_ref().unwrap().local_addr().unwrap(), addr);
     assert_eq!(opened[0].tcp.as_ref().unwrap().local_addr().unwrap(), addr);
     assert!(!opened[0].wildcard);
+    // Nothing has come, and nobody waits for it.
+    let nothing = opened[0].udp.as_ref().unwrap().recv(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
