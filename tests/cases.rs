@@ -12,7 +12,7 @@
 //!   NOERROR aa
 //! pass 40s                           (time until the next question; optional)
 //! ask NAME TYPE [CLASS] [rd] [cd] [edns SIZE] [do] [version N] [tcp]
-//! a NAME TYPE [tcp]                  (cluster a is asked this; optional words)
+//! a NAME TYPE [tcp | tls]            (cluster a is asked this; over UDP if not said)
 //!   NOERROR aa                       (its reply: rcode and flags, or `silent`,
 //!   record                            `refused`: the network says no; `closed`)
 //!   authority | additional           (the records that follow are there)
@@ -35,9 +35,11 @@
 mod common;
 
 use common::text::{Question, Reply, question_of, shown};
+use common::transcript::Transcript;
 use common::{Asked, Lab, TWO, client};
 use domain::base::iana::{Class, Rcode, Rtype};
-use gathersrv::engine::{LinkState, Transport};
+use gathersrv::engine::{LinkState, State, Transport};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -53,7 +55,7 @@ enum Script {
 struct Turn {
     server: &'static str,
     question: String,
-    tcp: bool,
+    how: Transport,
     script: Script,
 }
 
@@ -197,7 +199,11 @@ fn parse(name: &str, text: &str) -> Vec<Case> {
                 case.exchanges.last_mut().expect("a question first").turns.push(Turn {
                     server,
                     question: words[1..3].join(" "),
-                    tcp: words.get(3) == Some(&"tcp"),
+                    how: match words.get(3) {
+                        Some(&"tcp") => Transport::Tcp,
+                        Some(&"tls") => Transport::Tls,
+                        _ => Transport::Udp,
+                    },
                     script: Script::Reply(Reply::default()),
                 });
             }
@@ -217,6 +223,11 @@ fn split_flags(line: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// A health check (U5): no case asks for the SOA of a suffix.
+fn is_check(asked: &Asked) -> bool {
+    question_of(&asked.packet).ends_with(" SOA")
 }
 
 /// Asks, and answers for the clusters; leaves the answers in the laboratory.
@@ -248,13 +259,18 @@ fn play(lab: &mut Lab, exchange: &Exchange) -> Result<(), String> {
         }
     }
     pending.extend(lab.take_asked());
+    pending.retain(|asked| !is_check(asked));
     if let Some(asked) = pending.first() {
         return Err(format!("{} is asked {} besides", asked.server, question_of(&asked.packet)));
     }
     lab.pass(Duration::from_secs(2));
-    lab.assert_idle();
+    match lab.engine.vitals(lab.now).servers.iter().any(|server| server.state == State::Out) {
+        // It is checked for as long as it takes.
+        true => assert_eq!(lab.engine.queries_in_flight(), 0),
+        false => lab.assert_idle(),
+    }
     // Retransmissions to a silent server are no surprise; anything else is.
-    for asked in lab.take_asked() {
+    for asked in lab.take_asked().into_iter().filter(|asked| !is_check(asked)) {
         if !silent.iter().any(|known| known.server == asked.server) {
             return Err(format!("{} is asked {} late", asked.server, question_of(&asked.packet)));
         }
@@ -262,20 +278,31 @@ fn play(lab: &mut Lab, exchange: &Exchange) -> Result<(), String> {
     Ok(())
 }
 
-fn run(case: &Case) -> Result<(), String> {
+/// With what is held, where an earlier question is asked.
+fn laboratory(case: &Case) -> Lab {
     let mut flags: Vec<&str> = case.flags.iter().map(String::as_str).collect();
-    let (judged, earlier) = case.exchanges.split_last().expect("a question");
-    if !earlier.is_empty() {
+    if case.exchanges.len() > 1 {
         flags.extend(["--keep", "10000"]);
     }
-    let mut lab = Lab::new(&flags);
-    for exchange in earlier {
-        play(&mut lab, exchange).map_err(|what| format!("before: {what}"))?;
+    Lab::new(&flags)
+}
+
+/// Plays the earlier exchanges, of each of which one answer comes.
+fn play_earlier(lab: &mut Lab, case: &Case) -> Result<(), String> {
+    for exchange in &case.exchanges[..case.exchanges.len() - 1] {
+        play(lab, exchange).map_err(|what| format!("before: {what}"))?;
         if lab.take_answers().len() != 1 {
             return Err("an earlier question is not answered once".into());
         }
         lab.pass(exchange.pass);
     }
+    Ok(())
+}
+
+fn run(case: &Case) -> Result<(), String> {
+    let mut lab = laboratory(case);
+    let judged = case.exchanges.last().expect("a question");
+    play_earlier(&mut lab, case)?;
     let start = lab.now;
     play(&mut lab, judged)?;
     let answers = lab.take_answers();
@@ -306,7 +333,7 @@ fn run(case: &Case) -> Result<(), String> {
 
 fn fits(asked: &Asked, turn: &Turn) -> bool {
     asked.server == turn.server.parse().unwrap()
-        && (asked.transport == Transport::Tcp) == turn.tcp
+        && asked.transport == turn.how
         && question_of(&asked.packet) == turn.question
 }
 
@@ -342,6 +369,45 @@ fn every_case_of_the_table() {
         cases.len(),
         failures.join("\n\n")
     );
+}
+
+/// Everything that the engine does in a case, and what it has counted in the end.
+fn transcript(case: &Case) -> String {
+    let mut lab = laboratory(case);
+    lab.transcript = Some(Transcript::new(lab.now));
+    play_earlier(&mut lab, case).unwrap();
+    play(&mut lab, case.exchanges.last().expect("a question")).unwrap();
+    let mut transcript = lab.transcript.take().expect("it was begun");
+    transcript.ends(lab.now, &lab.engine);
+    transcript.lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A change of what is sent, when it is sent, or what is counted shows here.
+/// `GATHERSRV_WRITE=1` records it anew; read the difference before you commit it.
+#[test]
+fn every_case_goes_as_it_was_recorded() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let write = std::env::var_os("GATHERSRV_WRITE").is_some();
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for case in cases() {
+        let name = case.place.split(':').next().expect("a file").to_string();
+        let text = files.entry(name).or_default();
+        *text += &format!("# {}\n{}\n", case.title, transcript(&case));
+    }
+    for (name, text) in files {
+        let path = folder.join(&name);
+        if write {
+            std::fs::write(&path, &text).unwrap();
+            continue;
+        }
+        let recorded = std::fs::read_to_string(&path).unwrap();
+        let (mut title, mut lines) = ("", text.lines());
+        for line in recorded.lines() {
+            title = if line.starts_with("# ") { line } else { title };
+            assert_eq!(lines.next(), Some(line), "{name} {title}");
+        }
+        assert_eq!(lines.next(), None, "{name} has more cases than were recorded");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod text;
+pub mod transcript;
 
 use gathersrv::cli;
 use gathersrv::config::{self, Plan};
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use transcript::Transcript;
 
 /// The configuration of the seed: two clusters, and one server for each.
 pub const TWO: [&str; 6] = [
@@ -76,6 +78,8 @@ pub struct Lab {
     pub opened: Vec<Open>,
     pub closed: Vec<LinkId>,
     pub notices: Vec<Notice>,
+    /// What happens is written down, if it is wanted.
+    pub transcript: Option<Transcript>,
     links: HashMap<LinkId, Open>,
     out: Outbox,
 }
@@ -114,6 +118,7 @@ impl Lab {
             opened: Vec::new(),
             closed: Vec::new(),
             notices: Vec::new(),
+            transcript: None,
             links: HashMap::new(),
             out: Outbox::default(),
         }
@@ -127,25 +132,36 @@ impl Lab {
         }
         for send in &self.out.sends {
             let open = self.links[&send.link];
-            self.asked.push(Asked {
+            let asked = Asked {
                 link: send.link,
                 server: open.server,
                 transport: open.transport,
                 packet: self.out.octets[send.octets.clone()].to_vec(),
-            });
+            };
+            if let Some(transcript) = &mut self.transcript {
+                transcript.asks(self.now, &asked);
+            }
+            self.asked.push(asked);
         }
         for answer in &self.out.answers {
-            self.answers.push(Answered {
+            let answer = Answered {
                 client: answer.client,
                 packet: self.out.octets[answer.octets.clone()].to_vec(),
                 at: self.now,
                 came: answer.came,
                 kept: answer.kept,
-            });
+            };
+            if let Some(transcript) = &mut self.transcript {
+                transcript.answers(self.now, &answer);
+            }
+            self.answers.push(answer);
         }
         for link in &self.out.closes {
             self.links.remove(link);
             self.closed.push(*link);
+        }
+        if let Some(transcript) = &mut self.transcript {
+            self.out.notices.iter().for_each(|notice| transcript.notice(self.now, notice));
         }
         self.notices.append(&mut self.out.notices);
         self.out.clear();
