@@ -173,11 +173,36 @@ fn more_queries_than_memory_allows_are_servfail() {
     let flags = eight();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut lab = Lab::new(&flags);
-    (0..40_000).for_each(|n| ask(&mut lab, n));
+    (0..25_000).for_each(|n| ask(&mut lab, n));
     let counters = lab.engine.counters();
     let octets = lab.engine.octets_in_flight();
     assert!((96 << 20..97 << 20).contains(&octets), "{octets} octets in flight");
     let in_flight = lab.engine.queries_in_flight() as u64;
-    assert_eq!(counters.overloaded, 40_000 - in_flight);
+    assert_eq!(counters.overloaded, 25_000 - in_flight);
     assert!(in_flight > 10_000, "{in_flight}");
+}
+
+#[test]
+fn a_large_reply_is_not_taken_when_memory_is_short() {
+    // Each of 64 workers has room for replies of three mebibytes.
+    let mut lab = Lab::new(&[&common::TWO[..], &["--workers", "64"]].concat());
+    let asked: Vec<Asked> = (0..80)
+        .map(|n| {
+            let name = format!("n{n}.distributed.local.");
+            lab.query(client(Transport::Tcp), &Question::new(&name, Rtype::TXT).packet());
+            lab.take_asked().remove(0)
+        })
+        .collect();
+    let mut taken = 0;
+    for (n, asked) in asked.iter().enumerate() {
+        let record = |m| format!("n{n}.cluster-a.local. 30 IN TXT {m}{}", "y".repeat(250));
+        let lines: Vec<String> = (100..320).map(record).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let packet = Reply::ok(&lines).to(&asked.packet);
+        lab.reply(asked.link, &packet);
+        assert!(lab.engine.octets_in_flight() <= 3 << 20);
+        taken += if lab.engine.counters().overloaded == 0 { packet.len() } else { 0 };
+    }
+    assert!(taken > (3 << 20) - 500_000, "{taken} octets of replies");
+    assert!(lab.engine.counters().overloaded > 20);
 }

@@ -334,6 +334,14 @@ mod tests {
         within(0.5, 0, 1);
         within(0.99, 0, 1);
         within(0.995, 32, 64);
+        // Half of those in a bucket are in its lower half.
+        let mut latency = Latency::default();
+        let bounds: Vec<Duration> = Latency::bounds().collect();
+        (0..100).for_each(|_| latency.add(bounds[3]));
+        assert_eq!(latency.quantile(0.5), Some((bounds[2] + bounds[3]) / 2));
+        assert_eq!(latency.quantile(1.0), Some(bounds[3]));
+        (0..300).for_each(|_| latency.add(bounds[4]));
+        assert_eq!(latency.quantile(0.5), Some(bounds[3] + (bounds[4] - bounds[3]) / 3));
         latency.add(Duration::from_secs(60));
         assert_eq!(latency.quantile(1.0), Latency::bounds().last());
     }

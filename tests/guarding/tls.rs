@@ -105,3 +105,24 @@ fn u5_a_server_that_proves_nothing_is_taken_out_and_probed_over_tls() {
     assert!((2..=5).contains(&probes.len()), "{}", probes.len());
     assert!(lab.opened.len() > opened, "on new connections");
 }
+
+#[test]
+fn u3_the_first_answer_on_a_connection_is_not_measured_for_it_took_a_handshake() {
+    let mut lab = Lab::new(&ALONE);
+    let answered_after = |lab: &mut Lab, wait: u32| {
+        lab.pass(Duration::from_secs(1));
+        let asked = ask_web(lab).remove(0);
+        lab.pass(MS * wait);
+        lab.reply(asked.link, &address(&asked, 1));
+        lab.take_answers();
+        (asked.link, lab.engine.vitals(lab.now).servers[0].rtt)
+    };
+    assert_eq!(answered_after(&mut lab, 150).1, None);
+    let (link, rtt) = answered_after(&mut lab, 8);
+    assert_eq!(rtt, Some(MS * 8));
+    lab.link(link, LinkState::Closed);
+    let (other, rtt) = answered_after(&mut lab, 150);
+    assert_ne!(other, link);
+    assert_eq!(rtt, Some(MS * 8), "nor on the next one");
+    assert_eq!(answered_after(&mut lab, 8).1, Some(MS * 8));
+}

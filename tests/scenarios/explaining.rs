@@ -85,3 +85,18 @@ fn the_names_in_a_record_are_explained_as_they_go_out() {
     assert_eq!(record.owner, b"\x01s\x0Bdistributed\x05local\0");
     assert_eq!(record.names, [b"\x06a-mail\x0Bdistributed\x05local\0"]);
 }
+
+#[test]
+fn of_a_record_that_was_left_out_at_once_no_names_are_explained() {
+    let mut lab = Lab::new(&TWO);
+    lab.engine.explain_next();
+    lab.udp(&Question::new("s.distributed.local.", Rtype::MX).packet());
+    for asked in lab.take_asked() {
+        let lines = ["cluster-a.local. 30 IN MX 10 mail.cluster-a.local."];
+        let is_a = asked.server.to_string().starts_with("10.8");
+        lab.reply(asked.link, &Reply::ok(if is_a { &lines } else { &[] }).to(&asked.packet));
+    }
+    let report = lab.engine.report().unwrap();
+    let [record] = &report.records[..] else { panic!("{:?}", report.records) };
+    assert_eq!((record.fate, record.names.len()), (Fate::Foreign, 0));
+}
