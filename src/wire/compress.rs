@@ -227,6 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn r6_behind_sixteen_kilobytes_names_are_written_out() {
+        // A pointer has fourteen bits (RFC 1035, 4.1.4).
+        let mut out = vec![0; 0x4000];
+        let mut names = compressor();
+        names.start(0);
+        for style in [Style::Full, Style::Pointers, Style::Full, Style::Pointers] {
+            let before = out.len();
+            names.push(&mut out, b"\x01x\x01b\x01c\0", style);
+            assert_eq!(&out[before..], b"\x01x\x01b\x01c\0");
+        }
+        // The last label begins where a pointer can just reach.
+        let mut out = vec![0; 0x3FFB];
+        names.start(0);
+        names.push(&mut out, b"\x01a\x01b\x01c\0", Style::Full);
+        let before = out.len();
+        names.push(&mut out, b"\x01z\x01b\x01c\0", Style::Pointers);
+        assert_eq!(&out[before..], b"\x01z\xFF\xFD");
+    }
+
+    #[test]
     fn r3_a_pointer_only_to_the_same_case() {
         let mut out = vec![0; 12];
         let mut names = compressor();

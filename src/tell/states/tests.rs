@@ -255,3 +255,16 @@ fn a_cluster_whose_servers_are_others_now_is_missing_when_those_are_out() {
     assert_eq!(told.out(1, B1).len(), 1, "one of two");
     assert_eq!(told.out(1, "10.9.0.3:53").len(), 2, "the server, and the cluster again");
 }
+
+#[test]
+fn a_cluster_of_which_a_server_is_not_known_to_be_out_any_more_is_told_of_anew() {
+    let mut told = Told::new(2);
+    told.out(0, B1);
+    let lines = told.out(1, B2);
+    let down = |lines: &[String]| lines.iter().any(|line| line.starts_with("cluster b.local."));
+    assert!(down(&lines), "{lines:?}");
+    // The worker that missed the first server has ended.
+    told.states.serving(vec![(vec![1], two())]);
+    let lines = told.out(1, B1);
+    assert!(down(&lines), "{lines:?}");
+}
