@@ -212,6 +212,7 @@ impl World {
             && let Some((case, _)) = query.and_then(|query| self.open.get_mut(&query))
         {
             case.replied.insert(octets[1]);
+            case.excused |= self.upstream.is_doubtful(link, id, self.now);
         }
         let rcode = Rcode::masked_from_int(packet[3]);
         match kind {

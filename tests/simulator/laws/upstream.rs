@@ -197,6 +197,12 @@ impl Upstream {
         self.inquiries.get(&self.sent.get(&(link, id))?.inquiry)?.query
     }
 
+    /// Whether the question which had this ID may be another query's than it seems.
+    pub fn is_doubtful(&self, link: Link, id: u16, now: Time) -> bool {
+        let sent = self.sent.get(&(link, id));
+        sent.is_some_and(|sent| self.is_ambiguous(&sent.question, now))
+    }
+
     /// The queries that wait for an answer to the question which had this ID; with
     /// several of them it may not be known whose the ID was.
     pub fn queries_like(&self, link: Link, id: u16, now: Time) -> Vec<u64> {
@@ -240,7 +246,8 @@ impl Upstream {
         let again = self.sent.get(&key).filter(|sent| {
             let inquiry = self.inquiries.get(&sent.inquiry);
             let lately = |inquiry: &Inquiry| {
-                let rested = inquiry.done.is_some_and(|done| now.since(done) >= REST);
+                let rested = inquiry.done.is_some_and(|done| now.since(done) >= REST)
+                    && !self.is_ambiguous(&question, now);
                 !rested && now.since(sent.first) <= inquiry.deadline * 3 / 2 + REST
             };
             // What has just come may be given an ID by chance that an equal one had.
@@ -253,7 +260,7 @@ impl Upstream {
         };
         let inquiry = self.inquiries.get_mut(&number).expect("it is there");
         inquiry.clean &= inquiry.is_live(now);
-        inquiry.is_due(from, asked, servers, t);
+        inquiry.clean &= inquiry.is_due(from, asked, servers, t);
         inquiry.tries += 1;
         assert!(inquiry.tries <= MOST_TRIES || !inquiry.clean, "too many tries");
         let round_trips = servers.round_trips(worker, asked.server);
@@ -355,8 +362,14 @@ impl Upstream {
 
     fn begin(&mut self, from: &Sender<'_>, question: Question, asked: &Asked) -> u64 {
         let live = self.live(&question, from.now);
+        let of_another = |link, id| {
+            let sent = self.sent.get(&(link, id));
+            sent.is_none_or(|sent: &Sent| sent.question != question)
+        };
         let query = match from.cause {
             Cause::Query(n) => Some(n),
+            // The round, or the chain, of another question goes on with this one.
+            Cause::Reply(link, id) if of_another(link, id) => None,
             _ if live.len() == 1 => return live[0],
             _ => None,
         };
@@ -546,29 +559,35 @@ impl Inquiry {
         self.done.is_none() && now <= self.until
     }
 
-    /// A packet of it goes out: whether that is as foretold.
-    fn is_due(&self, from: &Sender<'_>, asked: &Asked, servers: &Servers, tally: &mut Tally) {
+    /// A packet of it goes out: whether it is at the time that was foretold. A server
+    /// may have been passed over where it is not, because it had too many repeats.
+    fn is_due(
+        &self,
+        from: &Sender<'_>,
+        asked: &Asked,
+        servers: &Servers,
+        tally: &mut Tally,
+    ) -> bool {
         let up = |server: &SocketAddr| !servers.is_down(from.worker, *server);
         if self.tries == 0 && matches!(from.cause, Cause::Query(_)) {
             assert!(up(&asked.server), "{} is down", asked.server);
             let first = from.servers.iter().find(|server| up(server));
             assert!(!from.sequential || first == Some(&asked.server), "not the first server");
-            return;
+            return true;
         }
-        if !self.clean {
-            return;
-        }
-        if from.news {
-            return;
+        if !self.clean || from.news {
+            return true;
         }
         if from.cause == Cause::Timer && self.retry_at > Time::default() {
-            match from.now == self.retry_at {
-                true => tally.foretold += 1,
-                false => tally.astray += 1,
+            if from.now != self.retry_at {
+                tally.astray += 1;
+                return false;
             }
+            tally.foretold += 1;
         }
         let next = next_server(from, self.last, up);
         assert_eq!(asked.server, next, "another server than the next");
+        true
     }
 
     /// It should have been sent again before now.
