@@ -162,6 +162,7 @@ mod tests {
             places.extend(room.place(now, 9));
             assert!(room.place(now, 10).is_none());
             assert!(room.place(now + SLOW, 11).is_some(), "the slowest makes room");
+            assert_eq!(room.0.borrow().answers.len(), ANSWERS, "and gives up its place");
             settle().await;
             assert_eq!(slow.strong_count(), 0, "and its connection is ended");
         });

@@ -128,3 +128,23 @@ fn q7_t1_our_opt_record_needs_room_beside_a_forwards_answer() {
         assert_eq!(answer.len(), if cut { 12 + 17 + 11 } else { 512 });
     }
 }
+
+#[test]
+fn q7_k9_what_is_too_much_for_a_message_is_cut_behind_a_forwards_cname_as_well() {
+    let flags = ["--zone", "z.", "--cluster", "k. a- 10.8.0.1", "--cluster", "l. b- 10.9.0.1"];
+    let mut lab = Lab::new(&[&flags[..], &["--forward", ". 192.0.2.53"]].concat());
+    lab.query(client(Transport::Tcp), &Question::new("www.example.", Rtype::TXT).packet());
+    let forward = lab.take_asked().remove(0);
+    lab.reply(forward.link, &Reply::ok(&["www.example. 60 IN CNAME s.z."]).to(&forward.packet));
+    for asked in lab.take_asked() {
+        let suffix = if asked.server.to_string().starts_with("10.8") { "k" } else { "l" };
+        let record = |n| format!("s.{suffix}. 30 IN TXT {suffix}{n}{}", "x".repeat(245));
+        let lines: Vec<String> = (100..300).map(record).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lab.reply(asked.link, &Reply::ok(&lines).to(&asked.packet));
+    }
+    let answer = lab.take_answers().remove(0).packet;
+    assert!(answer.len() > 60_000 && answer[2] & 2 == 0, "{} octets, and no TC", answer.len());
+    let counters = lab.engine.counters();
+    assert_eq!((counters.cut_over_stream, counters.truncated), (1, 0));
+}

@@ -121,3 +121,35 @@ fn targets(
     })?;
     Ok(targets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::reply;
+
+    /// A reply to `_t.k. SRV`: two targets, of which one is in the cluster, and
+    /// addresses beside them.
+    const REPLY: &[u8] = b"\0\0\x84\0\0\x01\0\x02\0\0\0\x04\
+        \x02_t\x01k\0\0\x21\0\x01\
+        \xC0\x0C\0\x21\0\x01\0\0\0\x1E\0\x0B\0\0\0\0\0\x01\x01a\x01k\0\
+        \xC0\x0C\0\x21\0\x01\0\0\0\x3C\0\x0B\0\0\0\0\0\x01\x01a\x01x\0\
+        \x01A\x01K\0\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x01\
+        \x01a\x01k\0\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x02\
+        \x01a\x01k\0\0\x1C\0\x01\0\0\0\x1E\0\x10\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01\
+        \x01a\x01x\0\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x03";
+
+    #[test]
+    fn k6_addresses_of_targets_in_the_cluster_are_found_by_name_and_type() {
+        let question = &REPLY[12..22];
+        let summary = reply::check(REPLY, question).unwrap();
+        let suffix = Suffix::new(b"\x01k\0").unwrap();
+        let found = addresses(REPLY, &summary, &suffix);
+        let told: Vec<_> =
+            found.iter().map(|found| (&*found.name, found.rtype, found.addresses.count)).collect();
+        assert_eq!(told, [(&b"\x01a\x01k\0"[..], Rtype::A, 2), (b"\x01a\x01k\0", Rtype::AAAA, 1)]);
+        let both = b"\xC0\x0C\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x01\
+            \xC0\x0C\0\x01\0\x01\0\0\0\x1E\0\x04\x0A\0\0\x02";
+        assert_eq!(found[0].addresses.records, both);
+        assert_eq!(smallest_ttl(REPLY, &summary), 30);
+    }
+}
