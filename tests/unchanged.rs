@@ -134,7 +134,7 @@ fn m6_a_cluster_that_falls_silent_is_missed_although_the_other_says_the_same() {
 }
 
 #[test]
-fn a_reply_that_waits_for_another_counts_its_ttl_down_all_the_same() {
+fn m3_a_reply_that_waits_for_another_counts_its_ttl_down_all_the_same() {
     let flags = [&TWO[..], &["--keep", "10000", "--cache", "100", "--deadline", "5s"]].concat();
     let (a, b) = (srv("a", 30, 1), srv("b", 30, 1));
     // The TTL of cluster a's record, by how long cluster b takes.
