@@ -4,7 +4,7 @@
 mod common;
 
 use common::text::{Question, Reply, question_of, shown};
-use common::{Asked, Lab, TWO};
+use common::{Asked, Lab, TWO, plan};
 use domain::base::iana::{Rcode, Rtype};
 use gathersrv::engine::{LinkState, Notice};
 use std::time::Duration;
@@ -235,5 +235,14 @@ fn max_fails_0_never_takes_a_server_out() {
         lab.pass(Duration::from_millis(800));
         lab.take_asked();
     }
+    lab.assert_idle();
+}
+
+#[test]
+fn u5_a_server_that_no_plan_names_any_more_is_not_checked() {
+    let mut lab = b_is_out();
+    lab.set_plan(plan(&TWO[..4]));
+    lab.pass(Duration::from_secs(30));
+    assert!(lab.take_asked().is_empty());
     lab.assert_idle();
 }

@@ -453,3 +453,25 @@ fn k6_every_address_beside_an_answer_is_held_however_many_there_are() {
         assert_eq!(the_answer(&mut lab)[1], expected);
     }
 }
+
+#[test]
+fn k6_addresses_that_came_with_another_answer_give_way_to_those_that_came_last() {
+    let mut lab = lab(&["--max-fails", "0"]);
+    let service = |lab: &mut Lab, name: &str, last: u8| {
+        let question = Question::new(&format!("_t._tcp.{name}.distributed.local."), Rtype::SRV);
+        lab.udp(&question.packet());
+        let line = format!("_t._tcp.{name}.cluster-a.local. 5 IN SRV 0 1 2 pod.cluster-a.local.");
+        let mut reply = Reply::ok(&[&line]);
+        reply.sections[2].push(format!("pod.cluster-a.local. 5 IN A 10.8.1.{last}"));
+        answer(lab, Some(&reply), Some(&Reply::rcode(Rcode::NXDOMAIN)));
+        lab.take_answers();
+        lab.pass(6 * SECOND);
+    };
+    // The first answer comes again as it was, and another's address came between.
+    for (name, last) in [("s", 1), ("s", 1), ("t", 2), ("s", 1)] {
+        service(&mut lab, name, last);
+    }
+    ask(&mut lab, &question("a-pod.distributed.local."));
+    lab.pass(SECOND);
+    assert_eq!(the_answer(&mut lab)[1], "a-pod.distributed.local. 5 IN A 10.8.1.1");
+}

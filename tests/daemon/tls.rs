@@ -41,7 +41,9 @@ impl Identity {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider);
         let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        Arc::new(config.with_single_cert(vec![self.der()], key).unwrap())
+        let mut config = config.with_single_cert(vec![self.der()], key).unwrap();
+        config.alpn_protocols = vec![b"dot".to_vec()];
+        Arc::new(config)
     }
 
     /// A client that trusts this certificate alone.

@@ -67,9 +67,13 @@ impl Upstream {
         let upstream = Self::with(letter, addr);
         let own = upstream.shared.clone();
         std::thread::spawn(move || {
-            own.accept(&tcp, move |own, stream| {
-                let connection = ServerConnection::new(tls.clone()).unwrap();
-                own.converse(StreamOwned::new(connection, stream));
+            own.accept(&tcp, move |own, mut stream| {
+                let mut connection = ServerConnection::new(tls.clone()).unwrap();
+                let is_done = connection.complete_io(&mut stream).is_ok();
+                // RFC 7858; the name is in IANA's registry of ALPN.
+                if is_done && connection.alpn_protocol() == Some(b"dot") {
+                    own.converse(StreamOwned::new(connection, stream));
+                }
             });
         });
         upstream

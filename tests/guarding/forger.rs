@@ -2,7 +2,7 @@
 //! thousand of its own a second.
 
 use crate::actors::{MS, ONE, address, addresses, ask_web};
-use crate::common::{Asked, Lab};
+use crate::common::{Asked, Lab, TWO};
 use gathersrv::engine::{GUESSES, LINKS_PER_SERVER, LinkState, Transport};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -51,6 +51,23 @@ fn u1_a_few_guesses_close_the_port_and_the_question_goes_over_tcp() {
     lab.pass(MS * 60_000);
     let next = ask_web(&mut lab).remove(0);
     assert_eq!(next.transport, Transport::Udp);
+}
+
+#[test]
+fn u1_guesses_at_one_server_close_no_other_servers_port() {
+    let mut lab = Lab::new(&TWO);
+    let [a, b] = &ask_web(&mut lab)[..] else { panic!("two clusters are asked") };
+    for id in wrong_ids(a).take(GUESSES as usize) {
+        lab.reply(a.link, &forged(a, id));
+    }
+    assert_eq!(lab.closed, [a.link]);
+    lab.reply(b.link, &address(b, 2));
+    let over_tcp = lab.take_asked().remove(0);
+    lab.reply(over_tcp.link, &address(&over_tcp, 1));
+    assert_eq!(addresses(&mut lab), [1, 2]);
+    // A connection is no port that could be guessed at.
+    let again = ask_web(&mut lab);
+    assert_eq!(again[0].link, over_tcp.link);
 }
 
 #[test]

@@ -92,6 +92,16 @@ fn cache_hits_are_counted() {
 }
 
 #[test]
+fn one_hit_is_no_demand() {
+    let mut lab = with(&["--cache", "100"]);
+    answered(&mut lab);
+    lab.pass(28 * SECOND);
+    assert!(ask_web(&mut lab).is_empty());
+    assert_eq!(lab.engine.counters().refreshed, 0);
+    assert_eq!(ask_web(&mut lab).len(), 1, "two are");
+}
+
+#[test]
 fn demand_is_counted_anew_for_an_answer_that_came_unchanged() {
     let mut lab = with(&["--cache", "100"]);
     // In demand, and then forgotten until its time is over; twice, so that it is built.

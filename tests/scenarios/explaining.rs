@@ -100,3 +100,29 @@ fn of_a_record_that_was_left_out_at_once_no_names_are_explained() {
     let [record] = &report.records[..] else { panic!("{:?}", report.records) };
     assert_eq!((record.fate, record.names.len()), (Fate::Foreign, 0));
 }
+
+#[test]
+fn u3_a_cluster_took_the_time_from_its_first_packet() {
+    let mut lab = Lab::new(&TWO);
+    lab.engine.explain_next();
+    lab.udp(&Question::new("s.distributed.local.", Rtype::A).packet());
+    let first = lab.take_asked();
+    lab.pass(Duration::from_millis(150));
+    assert_eq!(lab.take_asked().len(), 2, "both are asked again");
+    for asked in first {
+        lab.reply(asked.link, &Reply::rcode(Rcode::NXDOMAIN).to(&asked.packet));
+    }
+    let report = lab.engine.report().unwrap();
+    for sub in &report.rounds[0].subs {
+        let reaction = format!("{:?}", sub.reaction);
+        assert!(reaction.contains("150ms"), "{reaction}");
+    }
+}
+
+#[test]
+fn k8_all_of_a_chain_that_was_left_out_is_explained_as_such() {
+    let a = ["s.cluster-a.local. 30 IN CNAME x.example.", "x.example. 30 IN A 10.8.1.1"];
+    let b = ["s.cluster-b.local. 30 IN CNAME y.example.", "y.example. 30 IN A 10.9.1.1"];
+    let fates: Vec<Fate> = records(&a, Some(&b)).iter().map(|record| record.fate).collect();
+    assert_eq!(fates, [Fate::Answer, Fate::Answer, Fate::Conflict, Fate::Conflict]);
+}
