@@ -246,6 +246,9 @@ mod tests {
     fn texts_and_parameters_are_read_to_their_end() {
         assert!(checked(Rtype::TXT, b"\x01a\x00").is_ok());
         assert!(checked(Rtype::TXT, b"").is_err());
+        assert!(checked(Rtype::HINFO, b"\x01a\x01b").is_ok());
+        assert!(checked(Rtype::HINFO, b"\x01a").is_err());
+        assert!(checked(Rtype::HINFO, b"\x01a\x01b\x01c").is_err());
         assert!(checked(Rtype::TXT, b"\x02a").is_err());
         assert!(checked(Rtype::HINFO, b"\x01a\x01b").is_ok());
         assert!(checked(Rtype::HINFO, b"\x01a").is_err());

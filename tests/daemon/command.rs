@@ -1,6 +1,6 @@
 //! Commands that end by themselves, and starts that come to nothing.
 
-use crate::process::{program, zone};
+use crate::process::{Daemon, program, zone};
 use crate::upstream::{Does, Upstream};
 use std::process::Output;
 
@@ -210,6 +210,13 @@ fn a_start_that_comes_to_nothing_says_why_and_has_the_code_of_whose_fault_it_is(
     let (code, _, why) = run(&words(&[], &zone(&[&a]), &["--listen", &taken]));
     assert_eq!(code, Some(1), "{why}");
     assert!(why.contains(&format!("cannot listen on {taken}")), "{why}");
+    // Nor does it share the admin address of another daemon.
+    let other = Daemon::start(&[&a], &[]);
+    let admin = other.admin().to_string();
+    let flags = ["--listen", "127.0.0.1:0", "--admin", &admin];
+    let (code, _, why) = run(&words(&[], &zone(&[&a]), &flags));
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains(&admin), "{why}");
     let (code, _, why) =
         run(&words(&[], &zone(&[&a]), &["--listen", "127.0.0.1:0", "--deadline", "soon"]));
     assert_eq!(code, Some(2), "{why}");

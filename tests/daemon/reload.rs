@@ -135,6 +135,12 @@ fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
     stream.send(&[query(1, "one")]);
     assert_eq!(shown(&stream.receive().unwrap()), whole("one"));
     first.signal("TERM");
+    // A connection is served until it pauses.
+    first.event("ports_left");
+    for n in 2..5 {
+        stream.send(&[query(n, "late")]);
+        assert_eq!(shown(&stream.receive().unwrap()), whole("late"));
+    }
     for n in 0..40 {
         let name = format!("name-{n}");
         assert_eq!(answer(second.addr(), &name), whole(&name));
@@ -145,6 +151,28 @@ fn a_follower_takes_the_ports_over_and_no_query_is_lost() {
     assert_eq!(first.events("ports_not_left"), [] as [serde_json::Value; 0]);
     second.event("ports_ours");
     assert_eq!(answer(second.addr(), "after"), whole("after"));
+}
+
+#[test]
+fn a_lame_duck_stays_while_one_of_its_ports_is_left_to_nobody() {
+    let a = Upstream::start('a');
+    let (both, alone) = (own_port(19).to_string(), own_port(20).to_string());
+    let start = |listen: &[&str]| {
+        let mut command = crate::process::program();
+        listen.iter().for_each(|addr| drop(command.args(["--listen", addr])));
+        command.args(["--take-over", "--lame-duck", "10m", "--admin", "127.0.0.1:0"]);
+        command.args(zone(&[&a]));
+        Daemon::run(command)
+    };
+    let mut first = start(&[&both, &alone]);
+    let _second = start(&[&both]);
+    first.signal("TERM");
+    until("it says no", || (get(first.admin(), "/ready").code == 503).then_some(()));
+    assert_eq!(answer(alone.parse().unwrap(), "one"), whole("one")[..3]);
+    // Only who is told again leaves it.
+    assert!(first.events("ports_left").is_empty());
+    first.signal("TERM");
+    assert_eq!(first.ended().code(), Some(0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::super::ledger::tests::vitals;
 use super::super::status::{ClusterState, Level};
 use super::*;
 use crate::cli::plan;
-use crate::engine::meters::NO_ANSWER;
+use crate::engine::meters::{Latency, NO_ANSWER};
 use crate::engine::{Engine, Outbox, Time};
 use crate::net::roster::WorkerVitals;
 
@@ -113,6 +113,23 @@ fn rates_are_of_the_last_ten_seconds_and_sums_of_the_last_minute() {
     assert_eq!(status.history.incomplete.last(), Some(&0.2));
     assert_eq!(status.history.queries.last(), Some(&20.0));
     assert_eq!(status.history.failed, vec![0.0; status.history.queries.len()]);
+}
+
+#[test]
+fn how_long_answers_took_is_told_of_the_last_minute_and_of_each_point() {
+    let slow = Duration::from_millis(3);
+    let bucket = Latency::bounds().position(|bound| slow <= bound).unwrap();
+    let status = told(&[
+        (0, &|_| {}),
+        (88, &|_| {}),
+        (90, &|vitals| vitals.engine.meters[0].latency.buckets[bucket] = 10),
+        (91, &|_| {}),
+    ]);
+    let median = status.latency.p50.unwrap();
+    assert!((0.001..0.004).contains(&median), "{median}");
+    let points: Vec<bool> = status.history.p99.iter().map(Option::is_some).collect();
+    assert_eq!(points, [false, true], "in the last two seconds of the chart");
+    assert!(status.history.end < status.now, "the second since then is not in it yet");
 }
 
 #[test]

@@ -133,6 +133,13 @@ fn a_server_of_very_many_zones_fills_no_screen() {
     assert_eq!(lines.len(), 1 + TOLD_AT_ONCE + 1);
     assert!(lines[1..11].is_sorted(), "{lines:?}");
     assert_eq!(lines[11], "and 90 clusters of zones more are missing with that server");
+    let lines = told.states.back(told.now, 0, A.parse().unwrap());
+    let last = lines.last().unwrap();
+    assert_eq!(last.text, "and 90 clusters of zones more are back with that server");
+    assert_eq!((last.event, last.level), ("cluster_back", Level::INFO));
+    let lines = told.states.out(told.now, 0, A.parse().unwrap(), 2, None);
+    let last = lines.last().unwrap();
+    assert_eq!((last.event, last.level), ("cluster_missing", Level::WARN));
 }
 
 /// The cluster that has the forward beside it.
