@@ -159,7 +159,9 @@ fn a_lame_duck_stays_while_one_of_its_ports_is_left_to_nobody() {
     let (both, alone) = (own_port(19).to_string(), own_port(20).to_string());
     let start = |listen: &[&str]| {
         let mut command = crate::process::program();
-        listen.iter().for_each(|addr| drop(command.args(["--listen", addr])));
+        for addr in listen {
+            command.args(["--listen", addr]);
+        }
         command.args(["--take-over", "--lame-duck", "10m", "--admin", "127.0.0.1:0"]);
         command.args(zone(&[&a]));
         Daemon::run(command)
