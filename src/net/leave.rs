@@ -200,7 +200,7 @@ fn no_syn() -> [SockFilter; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sockets::Service;
+    use super::super::sockets::{Service, tests::own};
     use super::*;
     use crate::tell::Desk;
 
@@ -218,12 +218,6 @@ mod tests {
             let _served = tcp.accept().unwrap();
             assert_eq!(bound(at, Type::STREAM), Some(1), "{host}");
         }
-    }
-
-    /// A port below those of our links, at an address of loopback of this process.
-    fn own(number: u8) -> SocketAddr {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        SocketAddr::from(([127, 48 + number, high, low], 1001))
     }
 
     /// Sockets for datagrams and connections at a port that others may share.
@@ -274,7 +268,7 @@ mod tests {
     #[test]
     fn who_shares_a_port_is_known_and_gets_what_comes_once_it_is_left() {
         let desk = Desk::open().unwrap();
-        let at = own(1);
+        let at = own(11);
         let ours = opened(at);
         let here = place(at, &[&ours], &desk);
         assert!(here.is_ours_alone() && !here.is_shared());
@@ -290,7 +284,7 @@ mod tests {
     #[test]
     fn a_place_of_tls_has_no_datagrams_to_share() {
         let desk = Desk::open().unwrap();
-        let at = own(3);
+        let at = own(13);
         let over_tls = || Opened { udp: None, service: Service::Tls, ..opened(at) };
         let ours = over_tls();
         assert!(!place(at, &[&ours], &desk).is_shared());
@@ -301,7 +295,7 @@ mod tests {
     #[test]
     fn a_listener_where_nothing_begins_any_more_serves_what_has_begun() {
         let desk = Desk::open().unwrap();
-        let at = own(2);
+        let at = own(12);
         let ours = opened(at);
         let mut early = std::net::TcpStream::connect(at).unwrap();
         place(at, &[&ours], &desk).begin_no_more();

@@ -294,4 +294,4 @@ pub fn open_link(server: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

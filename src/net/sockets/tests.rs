@@ -6,10 +6,14 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A port below those of our links, at an address of loopback of this process.
-fn own(number: u8) -> SocketAddr {
+/// A port that is free over UDP and TCP, at a loopback address of this process. A
+/// link on every address of the host may have one of the ports.
+pub fn own(number: u8) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    SocketAddr::from(([127, 32 + number, high, low], 1001))
+    let at = |port| SocketAddr::from(([127, 32 + number, high, low], port));
+    let is_free =
+        |addr: &SocketAddr| UdpSocket::bind(addr).is_ok() && TcpListener::bind(addr).is_ok();
+    (5300..5320).map(at).find(is_free).expect("a free port")
 }
 
 fn listen(addrs: &[SocketAddr], shared: bool) -> Result<Vec<Listener>, CannotRun> {
